@@ -1,0 +1,111 @@
+import type { PluginCapability } from '../plugin-api/capability.ts';
+import type { FailureMode } from '../plugin-api/failure-mode.ts';
+import type { IsolationTier } from '../plugin-api/metadata.ts';
+import type { Secret } from './secret.ts';
+
+/** Everything the gateway was told, parsed once. Deeply frozen. All paths are absolute, all times milliseconds. */
+export interface GatewayConfig {
+  /** The working directory: relative specifiers and packages are resolved from here. */
+  readonly cwd: string;
+  readonly server: ServerConfig;
+  readonly admin: { readonly key: Secret | null };
+  readonly log: LogConfig;
+  readonly debug: boolean;
+  readonly dataDir: string;
+  readonly plugins: PluginsConfig;
+  readonly outbound: OutboundConfig;
+  readonly deployments: readonly DeploymentConfig[];
+  readonly routing: RoutingConfig;
+  /** What the operator should know but what does not stop the start, one line each. */
+  readonly warnings: readonly string[];
+}
+
+export interface ServerConfig {
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Bytes. */
+  readonly bodyLimit: number;
+  readonly drainTimeoutMs: number;
+  /** Processes that share the port. */
+  readonly workers: number;
+}
+
+export interface LogConfig {
+  readonly level: 'error' | 'warn' | 'info' | 'http' | 'verbose' | 'debug' | 'silly';
+  readonly format: 'json' | 'pretty';
+}
+
+export interface PluginsConfig {
+  /** As written, in order, without repetitions. */
+  readonly specifiers: readonly string[];
+  /** As written (trimmed, for example `plugins`), in order. */
+  readonly dirs: readonly string[];
+  /** `null`: all may load; empty: none. */
+  readonly allowlist: readonly string[] | null;
+  /** `null`: all; empty: none. */
+  readonly allowedCapabilities: readonly PluginCapability[] | null;
+  readonly failureMode: FailureMode;
+  readonly disabled: readonly string[];
+  readonly startupTimeoutMs: number;
+  readonly shutdownTimeoutMs: number;
+  readonly callTimeoutMs: number;
+  readonly failureThreshold: number;
+  readonly failureWindowMs: number;
+  readonly cooldownMs: number;
+  readonly isolation: IsolationTier;
+  readonly watch: boolean;
+  readonly lockfile: string | null;
+  /** Settings as the operator wrote them; {@link file://./settings.ts} joins them for one plugin. */
+  readonly settings: SettingsSources;
+  /** What `activation.env` is checked against: names of variables that are set and not blank. */
+  readonly environment: ReadonlySet<string>;
+}
+
+/** The two places that settings come from. Values may be secrets: never log them. */
+export interface SettingsSources {
+  /** `plugins.<name>` of the file. */
+  readonly file: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  /** Whole variable name, `LLMROUTER_PLUGIN_<NAME>__<KEY>`, to its value. */
+  readonly env: ReadonlyMap<string, string>;
+}
+
+export interface OutboundConfig {
+  readonly allowPrivate: boolean;
+  /** Host names, lower case. */
+  readonly hosts: readonly string[];
+  /** CIDR ranges, normalised. */
+  readonly cidrs: readonly string[];
+  /** URL prefixes, normalised. */
+  readonly urls: readonly string[];
+}
+
+/** One entry of `model_list`. */
+export interface DeploymentConfig {
+  /** `<group>/<index within the group>`. */
+  readonly id: string;
+  /** `model_name`: what clients ask for. */
+  readonly group: string;
+  /** The part of `litellm_params.model` before the first slash, `openai` when there is none. */
+  readonly provider: string;
+  /** The rest of it: the model's name at the upstream. */
+  readonly model: string;
+  /** Without a trailing slash; `null`: the provider's own. */
+  readonly apiBase: string | null;
+  readonly apiKey: Secret | null;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly weight: number;
+  readonly rpm: number | null;
+  readonly tpm: number | null;
+  readonly timeoutMs: number | null;
+  readonly inputCostPerToken: number | null;
+  readonly outputCostPerToken: number | null;
+}
+
+export interface RoutingConfig {
+  readonly strategy: string;
+  readonly numRetries: number;
+  readonly allowedFails: number;
+  readonly cooldownMs: number;
+  readonly fallbacks: readonly { readonly from: string; readonly to: readonly string[] }[];
+}

@@ -1,0 +1,69 @@
+import type { RequestHandler } from 'express';
+import type { AuthRequest, Identity } from '../plugin-api/auth.ts';
+import type { CallRecord } from '../plugin-api/exporter.ts';
+import type { LlmChunk, LlmRequest, LlmRequestResult, LlmResponse } from '../plugin-api/llm.ts';
+import type { Provider } from '../plugin-api/provider.ts';
+import type { Candidate, RouteDecision, RouteResult } from '../plugin-api/routing.ts';
+import type { Storage } from '../plugin-api/storage.ts';
+import type { Tool, ToolCall, ToolResult } from '../plugin-api/tools.ts';
+
+/**
+ * One generation of everything that plugins contribute, compiled from the bags of the plugins and replaced as a whole.
+ * A phase that nobody takes part in is `null`, so that it costs one comparison. Every function is contained already:
+ * it has an owner and a deadline, its result is checked, it fails open or closed as the table of the contract says,
+ * and it rejects with a `GatewayError` (or an error with a 4xx `status`) only.
+ */
+export interface Pipeline {
+  /** Counts up with every swap. */
+  readonly generation: number;
+  /** Who asks. `null`: no auth provider, every request is anonymous. Throws 401, 403 or 503 `auth_unavailable`. */
+  readonly auth: ((request: AuthRequest) => Promise<Identity>) | null;
+  /** Express middleware of all plugins as one handler. */
+  readonly middleware: RequestHandler | null;
+  /** Routes of all plugins as one handler that calls `next()` when none matches. */
+  readonly routes: RequestHandler | null;
+  readonly llm: LlmPhases;
+  readonly strategies: ReadonlyMap<string, StrategyPhase>;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly tools: ToolsPhase;
+  /** Hands one finished call to the exporters, off the request's path. */
+  readonly export: ((record: CallRecord) => void) | null;
+  /** The store that plugins and the gateway share: a plugin's backend, else the embedded one. */
+  readonly storage: Storage;
+}
+
+/** Hooks and evaluators, in load order. */
+export interface LlmPhases {
+  /** All `onRequest` hooks in turn. Resolves to the request to go on with, or to the answer that a hook gave. */
+  readonly onRequest: ((request: LlmRequest) => Promise<RequestOutcome>) | null;
+  /** `input` of all evaluators. Throws 400 `content_filter` or 503 `evaluator_unavailable`. */
+  readonly evaluateInput: ((request: LlmRequest) => Promise<void>) | null;
+  readonly onRoute: ((request: LlmRequest, route: RouteDecision) => Promise<void>) | null;
+  /** `null` as the result: the chunk is dropped. */
+  readonly onChunk: ((request: LlmRequest, chunk: LlmChunk) => Promise<LlmChunk | null>) | null;
+  /** `output` of the `block` evaluators. Throws like {@link evaluateInput}. */
+  readonly evaluateOutput: ((request: LlmRequest, response: LlmResponse) => Promise<void>) | null;
+  /** `output` of the `observe` evaluators. Returns at once. */
+  readonly observeOutput: ((request: LlmRequest, response: LlmResponse) => void) | null;
+  readonly onResponse: ((request: LlmRequest, response: LlmResponse) => Promise<LlmResponse>) | null;
+  readonly onError: ((request: LlmRequest, error: Error) => void) | null;
+}
+
+export type RequestOutcome =
+  | { readonly request: LlmRequest; readonly response: null }
+  | { readonly request: LlmRequest; readonly response: Readonly<Record<string, unknown>> };
+
+/** Re-exported for the compiler of the phases. */
+export type { LlmRequestResult };
+
+export interface StrategyPhase {
+  /** `null`: the strategy failed or is quarantined, the default decides. Never rejects. */
+  select(request: LlmRequest, candidates: readonly Candidate[]): Promise<Candidate | null>;
+  readonly observe: ((result: RouteResult) => void) | null;
+}
+
+export interface ToolsPhase {
+  list(): Promise<readonly Tool[]>;
+  /** Never rejects: a failure is a result with `isError: true`. */
+  call(name: string, args: Readonly<Record<string, unknown>>, call: ToolCall): Promise<ToolResult>;
+}

@@ -1,0 +1,55 @@
+import type { ErrorRequestHandler, RequestHandler, Router } from 'express';
+import type { AuthProvider } from './auth.ts';
+import type { Evaluator } from './evaluator.ts';
+import type { Exporter } from './exporter.ts';
+import type { LlmHooks } from './llm.ts';
+import type { Provider } from './provider.ts';
+import type { RoutingStrategy } from './routing.ts';
+import type { StorageBackend } from './storage.ts';
+import type { ToolRuntime } from './tools.ts';
+
+/** An Express 5 path: a string with `:parameters`, `*wildcards` and `{optional}` parts, or several of them. */
+export type RoutePath = string | readonly string[];
+
+/** Registers handlers for one HTTP method. Needs the capability `ROUTES`. */
+export type RouteMethod = (path: RoutePath, ...handlers: RequestHandler[]) => void;
+
+/**
+ * The registrar that `startup` gets. Every call checks the plugin's capabilities before it has any effect.
+ *
+ * @throws CapabilityError `capability_not_declared` (the metadata does not name it), `capability_not_allowed`
+ * (`LLMROUTER_PLUGINS_ALLOWED_CAPABILITIES` does not)
+ * @throws RouteConflictError `route_conflict`, when the path belongs to the gateway or to another plugin
+ * @throws PluginLoadError `plugin_load`, for arguments of the wrong shape and for calls after `startup`
+ */
+export interface PluginApp {
+  readonly get: RouteMethod;
+  readonly post: RouteMethod;
+  readonly put: RouteMethod;
+  readonly patch: RouteMethod;
+  readonly delete: RouteMethod;
+  readonly options: RouteMethod;
+  readonly head: RouteMethod;
+  readonly all: RouteMethod;
+  /** Everything below `path`, given to an Express router (or application). Needs `ROUTES`. */
+  mount(path: string, router: Router | RequestHandler): void;
+  /** Express middleware in front of routes and the data plane. Needs `MIDDLEWARE`. */
+  use(...handlers: (RequestHandler | ErrorRequestHandler)[]): void;
+  use(path: RoutePath, ...handlers: (RequestHandler | ErrorRequestHandler)[]): void;
+  /** Hooks around every LLM call. Needs `MIDDLEWARE`. */
+  llm(hooks: LlmHooks): void;
+  /** Needs `ROUTING_STRATEGY`. */
+  routingStrategy(name: string, strategy: RoutingStrategy): void;
+  /** Needs `TOOL_RUNTIME`. */
+  toolRuntime(runtime: ToolRuntime): void;
+  /** Needs `EVALUATOR`. */
+  evaluator(evaluator: Evaluator): void;
+  /** Needs `OBSERVABILITY_EXPORTER`. */
+  exporter(exporter: Exporter): void;
+  /** Needs `AUTH_PROVIDER`. From then on nobody gets in without an identity. */
+  authProvider(provider: AuthProvider): void;
+  /** Needs `STORAGE_BACKEND`. At most one in the gateway. */
+  storageBackend(backend: StorageBackend): void;
+  /** Needs `PROVIDER`. */
+  provider(name: string, provider: Provider): void;
+}

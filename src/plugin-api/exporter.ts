@@ -1,0 +1,39 @@
+import type { LlmUsage } from './llm.ts';
+
+/** One finished LLM call. */
+export interface CallRecord {
+  /** The request id, as in `x-request-id`. */
+  readonly id: string;
+  readonly surface: string;
+  readonly model: string;
+  readonly deployment: string | null;
+  readonly provider: string | null;
+  readonly identity: string | null;
+  readonly stream: boolean;
+  /** HTTP status that the client got. */
+  readonly status: number;
+  /** Code of the error that the client got. */
+  readonly error: string | null;
+  readonly attempts: number;
+  readonly usage: LlmUsage | null;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  readonly totalMs: number;
+  readonly firstByteMs: number | null;
+}
+
+/**
+ * Takes telemetry out of the gateway, in batches and off the request's path. A failing exporter is logged and
+ * counted; no request notices.
+ *
+ * @example
+ * ```ts
+ * app.exporter({ name: 'stdout', export: (batch) => { for (const call of batch) context.logger.info('call', call); } });
+ * ```
+ */
+export interface Exporter {
+  readonly name: string;
+  export(batch: readonly CallRecord[]): void | Promise<void>;
+  /** Called once before shutdown, after the last batch. */
+  flush?(): void | Promise<void>;
+}

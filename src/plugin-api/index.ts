@@ -1,0 +1,43 @@
+/**
+ * The plugin API: contracts, and nothing of the gateway's own code but its error classes.
+ *
+ * @packageDocumentation
+ */
+export {
+  CapabilityError,
+  ConfigError,
+  type ErrorCode,
+  GatewayError,
+  type GatewayErrorOptions,
+  PluginDependencyError,
+  PluginLoadError,
+  PluginSecurityError,
+  PluginTimeoutError,
+  RouteConflictError,
+  SSRFBlockedError,
+  type SSRFReason,
+} from '../errors.ts';
+export type { PluginApp, RouteMethod, RoutePath } from './app.ts';
+export type { AuthProvider, AuthRequest, Identity } from './auth.ts';
+export { PLUGIN_CAPABILITIES, PluginCapability } from './capability.ts';
+export type { OutboundInit, PluginContext, PluginModels, PluginSettings, PluginTools } from './context.ts';
+export type { Evaluator, Verdict } from './evaluator.ts';
+export type { CallRecord, Exporter } from './exporter.ts';
+export { FAILURE_MODES, FailureMode } from './failure-mode.ts';
+export type {
+  LlmChunk,
+  LlmHooks,
+  LlmRequest,
+  LlmRequestResult,
+  LlmResponse,
+  LlmSurface,
+  LlmUsage,
+} from './llm.ts';
+export type { IsolationTier, PluginDependency, PluginMetadata } from './metadata.ts';
+export type { Counter, Gauge, Histogram, MetricLabels, MetricOptions, PluginMetrics } from './metrics.ts';
+export type { ModelInfo } from './models.ts';
+export { definePlugin, GatewayPlugin, type HealthReport, type Plugin } from './plugin.ts';
+export type { Provider, ProviderResponse } from './provider.ts';
+export type { Candidate, RouteDecision, RouteResult, RoutingStrategy } from './routing.ts';
+export type { Storage, StorageBackend, StorageOptions, StorageValue } from './storage.ts';
+export type { Tool, ToolCall, ToolResult, ToolRuntime } from './tools.ts';

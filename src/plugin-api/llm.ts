@@ -1,0 +1,74 @@
+import type { Identity } from './auth.ts';
+import type { RouteDecision } from './routing.ts';
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** The kind of LLM call, whatever the path it came in by. */
+export type LlmSurface = 'chat.completions';
+
+/** A call as hooks and evaluators see it. Frozen; a hook that changes it returns a patch. */
+export interface LlmRequest {
+  /** The request id, as in `x-request-id`. */
+  readonly id: string;
+  readonly surface: LlmSurface;
+  /** The model that the client asked for. */
+  readonly model: string;
+  /** True when the client wants an SSE stream. */
+  readonly stream: boolean;
+  /** The client's JSON body, in the surface's own shape. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** `null` when no auth provider is loaded. */
+  readonly identity: Identity | null;
+  /** Aborted when the client is gone. */
+  readonly signal: AbortSignal;
+}
+
+/** What `onRequest` may return: nothing, another body (its `model` counts), or the answer itself. */
+export type LlmRequestResult =
+  | undefined
+  | void
+  | { readonly body: Readonly<Record<string, unknown>> }
+  | { readonly response: Readonly<Record<string, unknown>> };
+
+/** An upstream's answer as hooks and evaluators see it. Frozen. */
+export interface LlmResponse {
+  /** The answer in the surface's own shape. A streamed answer is put together from its chunks. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** The answer's text, all choices joined by line feeds. */
+  readonly text: string;
+  readonly usage: LlmUsage | null;
+}
+
+export interface LlmUsage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly totalTokens: number;
+}
+
+/** One event of a streamed answer, in the surface's own shape. */
+export type LlmChunk = Readonly<Record<string, unknown>>;
+
+/**
+ * Hooks around every LLM call. A hook that throws an error with a `status` from 400 to 499 refuses the call with it;
+ * any other failure is counted and the hook skipped (metadata `failClosed: true`: 503).
+ *
+ * @example
+ * ```ts
+ * app.llm({ onRequest: ({ body }) => ({ body: { ...body, user: 'gateway' } }) });
+ * ```
+ */
+export interface LlmHooks {
+  /** Before routing. May change the body or answer by itself. */
+  onRequest?(request: LlmRequest): MaybePromise<LlmRequestResult>;
+  /** After the choice of a deployment. Observes. */
+  onRoute?(request: LlmRequest, route: RouteDecision): MaybePromise<void>;
+  /** Each event of a streamed answer: another chunk, `null` to drop it, nothing to leave it as it is. */
+  onChunk?(request: LlmRequest, chunk: LlmChunk): MaybePromise<LlmChunk | null | undefined | void>;
+  /** The whole answer. May return another body when the answer is not streamed. */
+  onResponse?(
+    request: LlmRequest,
+    response: LlmResponse,
+  ): MaybePromise<{ readonly body: Readonly<Record<string, unknown>> } | undefined | void>;
+  /** The call failed; `error` is what the client gets. Observes. */
+  onError?(request: LlmRequest, error: Error): MaybePromise<void>;
+}

@@ -1,0 +1,32 @@
+export type MetricLabels = Readonly<Record<string, string | number>>;
+
+export interface MetricOptions {
+  readonly help?: string;
+  readonly labelNames?: readonly string[];
+}
+
+export interface Counter {
+  /** Adds `value` (default 1). */
+  inc(labels?: MetricLabels, value?: number): void;
+}
+
+export interface Gauge {
+  set(value: number, labels?: MetricLabels): void;
+  inc(labels?: MetricLabels, value?: number): void;
+  dec(labels?: MetricLabels, value?: number): void;
+}
+
+export interface Histogram {
+  /** In the metric's own unit; the convention is seconds and bytes. */
+  observe(value: number, labels?: MetricLabels): void;
+}
+
+/**
+ * A plugin's metrics. `counter('hits')` of the plugin `my-plugin` is `llmrouter_plugin_my_plugin_hits` in `/metrics`.
+ * Asking twice for one name gives the same metric.
+ */
+export interface PluginMetrics {
+  counter(name: string, options?: MetricOptions): Counter;
+  gauge(name: string, options?: MetricOptions): Gauge;
+  histogram(name: string, options?: MetricOptions & { readonly buckets?: readonly number[] }): Histogram;
+}

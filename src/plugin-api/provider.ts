@@ -1,0 +1,25 @@
+import type { LlmRequest } from './llm.ts';
+import type { Candidate } from './routing.ts';
+
+/**
+ * Another kind of upstream. `litellm_params.model: <name>/<model>` selects it.
+ *
+ * @example
+ * ```ts
+ * app.provider('upper', {
+ *   async chat(request) {
+ *     return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer(request)) };
+ *   },
+ * });
+ * ```
+ */
+export interface Provider {
+  /** Answers a chat completion in OpenAI's shape: a JSON body, or an SSE stream when `request.stream`. */
+  chat(request: LlmRequest, deployment: Candidate): ProviderResponse | Promise<ProviderResponse>;
+}
+
+export interface ProviderResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array | AsyncIterable<string | Uint8Array>;
+}

@@ -1,0 +1,44 @@
+import type { Identity } from './auth.ts';
+
+/** A tool as the Model Context Protocol describes it (specification 2025-06-18, "Tools"). */
+export interface Tool {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON Schema of the arguments. */
+  readonly inputSchema: Readonly<Record<string, unknown>>;
+}
+
+/** What a tool answers: MCP's `CallToolResult`. */
+export interface ToolResult {
+  readonly content: readonly Readonly<Record<string, unknown>>[];
+  readonly structuredContent?: Readonly<Record<string, unknown>>;
+  readonly isError?: boolean;
+}
+
+/** The circumstances of a tool call. */
+export interface ToolCall {
+  readonly id: string;
+  readonly identity: Identity | null;
+  /** Aborted when the caller is gone or the call's time is over. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Provides tools. A call that fails is answered with a tool error, never with a broken conversation.
+ *
+ * @example
+ * ```ts
+ * app.toolRuntime({
+ *   listTools: () => [{ name: 'now', description: 'The time', inputSchema: { type: 'object' } }],
+ *   callTool: () => ({ content: [{ type: 'text', text: new Date().toISOString() }] }),
+ * });
+ * ```
+ */
+export interface ToolRuntime {
+  listTools(): readonly Tool[] | Promise<readonly Tool[]>;
+  callTool(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+    call: ToolCall,
+  ): ToolResult | Promise<ToolResult>;
+}
