@@ -1,0 +1,50 @@
+import type { ServerResponse } from 'node:http';
+import { clientErrorStatus, type ErrorBody, GatewayError, isGatewayError, toErrorBody } from '../errors.ts';
+
+/** What a client gets for whatever was thrown: an unknown error is a bare 500, its cause stays in the log. */
+export function toClientError(thrown: unknown): GatewayError {
+  if (isGatewayError(thrown)) return thrown;
+  const status = clientErrorStatus(thrown);
+  if (status === undefined) return new GatewayError('internal_error', 'Internal error', { cause: thrown });
+  return new GatewayError(codeForStatus(status), clientMessage(thrown, status), { status, cause: thrown });
+}
+
+/**
+ * Answers with an error. When the head has gone out already nothing can be said any more: the connection is cut, so
+ * that the client does not take half an answer for a whole one.
+ */
+export function sendError(res: ServerResponse, error: GatewayError): void {
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  sendJson(res, error.status, toErrorBody(error) satisfies ErrorBody);
+}
+
+/** Answers with a JSON body of known length. */
+export function sendJson(res: ServerResponse, status: number, body: unknown): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  res.statusCode = status;
+  res.setHeader('content-type', 'application/json; charset=utf-8');
+  res.setHeader('content-length', bytes.length);
+  res.end(bytes);
+}
+
+function codeForStatus(status: number): ConstructorParameters<typeof GatewayError>[0] {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 404) return 'not_found';
+  if (status === 405) return 'method_not_allowed';
+  if (status === 409) return 'conflict';
+  if (status === 413) return 'body_too_large';
+  if (status === 415) return 'unsupported_media_type';
+  if (status === 429) return 'rate_limit_exceeded';
+  return 'invalid_request';
+}
+
+/** `http-errors` marks messages that are not for clients with `expose: false`. */
+function clientMessage(thrown: unknown, status: number): string {
+  const { message, expose } = thrown as { message?: unknown; expose?: unknown };
+  if (expose === false || typeof message !== 'string' || message === '') return `Request refused (${status})`;
+  return message;
+}
