@@ -1,0 +1,61 @@
+import { sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Owner } from './owner.ts';
+
+/**
+ * The owner whose files appear first in an error's stack. It finds what asynchronous context loses, for example a
+ * listener on an emitter of the gateway. Only the innermost plugin frame counts: a plugin that calls another's code
+ * is not to blame for it.
+ */
+export function blameByStack(error: unknown, owners: Iterable<Owner>): Owner | undefined {
+  const known = [...owners];
+  for (const path of stackPaths(error)) {
+    const owner = closest(known, path);
+    if (owner !== undefined) return owner;
+  }
+  return undefined;
+}
+
+/** The owner with the deepest folder around `path`: plugins may lie inside each other's folders. */
+function closest(owners: readonly Owner[], path: string): Owner | undefined {
+  let found: Owner | undefined;
+  for (const owner of owners) {
+    if (owner.root === null || !isWithin(path, owner.root)) continue;
+    if (found?.root == null || owner.root.length > found.root.length) found = owner;
+  }
+  return found;
+}
+
+function isWithin(path: string, root: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
+}
+
+/** File paths in the frames of a stack, innermost first. A hostile `stack` getter yields none. */
+function stackPaths(error: unknown): string[] {
+  const paths: string[] = [];
+  for (const line of stackOf(error).split('\n')) {
+    const match =
+      /^\s+at (?:.*\()?((?:file:\/\/)?\/[^()]*?|file:\/\/[^()]*?|[A-Za-z]:\\[^()]*?):\d+:\d+\)?$/.exec(line);
+    if (match?.[1] !== undefined) paths.push(toPath(match[1]));
+  }
+  return paths;
+}
+
+function stackOf(error: unknown): string {
+  try {
+    const stack = (error as { stack?: unknown } | null)?.stack;
+    return typeof stack === 'string' ? stack : '';
+  } catch {
+    return '';
+  }
+}
+
+/** Query strings on module URLs (reloaded generations) are not part of the path. */
+function toPath(location: string): string {
+  if (!location.startsWith('file://')) return location;
+  try {
+    return fileURLToPath(location.replace(/[?#].*$/, ''));
+  } catch {
+    return location;
+  }
+}

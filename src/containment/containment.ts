@@ -1,0 +1,177 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { clientErrorStatus, GatewayError, PluginTimeoutError, toError } from '../errors.ts';
+import { blameByStack } from './blame.ts';
+import { Deadlines } from './deadlines.ts';
+import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
+
+/** What a call into a plugin is, besides the function to call. */
+export interface CallSite<T> {
+  readonly owner: Owner;
+  readonly phase: Phase;
+  /** Named in messages, for example `evaluator "no-secrets"`. */
+  readonly what: string;
+  /** Returns the checked value, or throws an error that says what was seen and what was expected. */
+  readonly check: (value: unknown) => T;
+  /** Default: the owner's `callTimeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The guard around plugin code. Every call made through it has an owner (kept in asynchronous context, so that what
+ * surfaces later can be blamed too), a deadline and a result that is checked.
+ */
+export class Containment {
+  readonly #context = new AsyncLocalStorage<CallContext | undefined>();
+  readonly #owners = new Set<Owner>();
+  readonly now: () => number;
+  readonly deadlines: Deadlines;
+
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now;
+    this.deadlines = new Deadlines(now);
+  }
+
+  /** Makes an owner known, so that it can be recognised in a stack. */
+  adopt(owner: Owner): void {
+    this.#owners.add(owner);
+  }
+
+  /** Forgets an owner whose code can no longer run. */
+  disown(owner: Owner): void {
+    this.#owners.delete(owner);
+  }
+
+  /** What the running code belongs to; `undefined` for the gateway's own. */
+  current(): CallContext | undefined {
+    return this.#context.getStore();
+  }
+
+  /** Runs `fn` as code of `context`, or as the gateway's own when `undefined`. */
+  runAs<T>(context: CallContext | undefined, fn: () => T): T {
+    return this.#context.run(context, fn);
+  }
+
+  /**
+   * Calls into a plugin.
+   *
+   * @throws an error with a `status` from 400 to 499 as the plugin threw it: that is an answer. Everything else is
+   * counted as a failure of the owner and thrown as `plugin_error` or `plugin_timeout`.
+   */
+  async call<T>(site: CallSite<T>, requestId: string | null, fn: () => unknown): Promise<T> {
+    const counters = site.owner.counters(site.phase);
+    const started = this.now();
+    counters.calls++;
+    try {
+      const context = { owner: site.owner, phase: site.phase, requestId };
+      const value = this.#context.run(context, fn);
+      return this.#checked(site, requestId, isThenable(value) ? await this.#settle(site, value) : value);
+    } catch (thrown) {
+      throw this.#judge(site, requestId, thrown);
+    } finally {
+      counters.seconds += (this.now() - started) / 1000;
+    }
+  }
+
+  /** Counts a failure of `owner` and tells it. */
+  fail(owner: Owner, phase: Phase, kind: FailureKind, error: Error, requestId: string | null): void {
+    const counters = owner.counters(phase);
+    counters.failures++;
+    if (kind === 'timeout') counters.timeouts++;
+    owner.fail({ phase, kind, error, requestId });
+  }
+
+  /**
+   * Blames what surfaced outside of any call (an unhandled rejection, an uncaught exception): on the owner of the
+   * asynchronous context, else on the owner of the innermost plugin frame in the stack. False: nobody's.
+   */
+  blame(thrown: unknown, kind: FailureKind = 'late'): boolean {
+    const context = this.current();
+    const owner = context?.owner ?? blameByStack(thrown, this.#owners);
+    if (owner === undefined) return false;
+    this.fail(owner, context?.phase ?? 'background', kind, toError(thrown), context?.requestId ?? null);
+    return true;
+  }
+
+  /** Waits for a promise of the plugin, no longer than its deadline. What it does later is discarded. */
+  #settle<T>(site: CallSite<T>, promise: PromiseLike<unknown>): Promise<unknown> {
+    const timeoutMs = site.timeoutMs ?? site.owner.callTimeoutMs;
+    return new Promise((resolve, reject) => {
+      const deadline = this.deadlines.set(timeoutMs, () => reject(timeoutError(site, timeoutMs)));
+      Promise.resolve(promise).then(
+        (value) => {
+          this.deadlines.cancel(deadline, timeoutMs);
+          resolve(value);
+        },
+        (reason) => {
+          this.deadlines.cancel(deadline, timeoutMs);
+          reject(reason);
+        },
+      );
+    });
+  }
+
+  #checked<T>(site: CallSite<T>, requestId: string | null, value: unknown): T {
+    try {
+      return site.check(value);
+    } catch (cause) {
+      const message = `Plugin "${site.owner.name}": ${site.what} answered wrongly: ${toError(cause).message}`;
+      const error = new GatewayError('plugin_error', message, { plugin: site.owner.name, cause });
+      this.fail(site.owner, site.phase, 'invalid', error, requestId);
+      throw new CountedError(error);
+    }
+  }
+
+  #judge<T>(site: CallSite<T>, requestId: string | null, thrown: unknown): unknown {
+    if (thrown instanceof CountedError) return thrown.error;
+    if (isAnswer(thrown)) return thrown;
+    if (thrown instanceof DeadlineError) {
+      this.fail(site.owner, site.phase, 'timeout', thrown.error, requestId);
+      return thrown.error;
+    }
+    const error = toError(thrown);
+    this.fail(site.owner, site.phase, 'error', error, requestId);
+    const message = `Plugin "${site.owner.name}": ${site.what} failed`;
+    return new GatewayError('plugin_error', message, { plugin: site.owner.name, cause: error });
+  }
+}
+
+/** True for errors that are an answer to the client rather than a failure of the plugin. */
+export function isAnswer(thrown: unknown): boolean {
+  try {
+    return clientErrorStatus(thrown) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** Any value passes: for calls whose result nobody reads. */
+export function ignoreResult(): void {}
+
+/** Internal wrapper: the failure was counted where it was found. */
+class CountedError {
+  readonly error: Error;
+  constructor(error: Error) {
+    this.error = error;
+  }
+}
+
+/** Internal wrapper: a plugin cannot make one, so that a time-out cannot be feigned. */
+class DeadlineError {
+  readonly error: PluginTimeoutError;
+  constructor(error: PluginTimeoutError) {
+    this.error = error;
+  }
+}
+
+function timeoutError<T>(site: CallSite<T>, timeoutMs: number): DeadlineError {
+  const message = `Plugin "${site.owner.name}": ${site.what} did not settle within ${timeoutMs} ms`;
+  return new DeadlineError(new PluginTimeoutError(message, { plugin: site.owner.name }));
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    (typeof value === 'object' || typeof value === 'function') &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === 'function'
+  );
+}

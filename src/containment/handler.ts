@@ -1,0 +1,178 @@
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import { GatewayError, PluginTimeoutError, toError } from '../errors.ts';
+import { type Containment, isAnswer } from './containment.ts';
+import type { Deadline } from './deadlines.ts';
+import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
+
+/** What happens to a request when a plugin's handler fails before it has answered. */
+export type OnFailure = (error: GatewayError, req: Request, res: Response, next: NextFunction) => void;
+
+/** How a call into a handler ended, told once: to trials, which must know. `null`: the client left before. */
+export type OnSettled = (succeeded: boolean | null) => void;
+
+export interface HandlerSite {
+  readonly owner: Owner;
+  readonly phase: Phase;
+  /** Named in messages, for example `GET /hello`. */
+  readonly what: string;
+  readonly onFailure: OnFailure;
+}
+
+/** Marks a response that has an `error` listener already, so that a request gets one however many plugins see it. */
+const guarded = new WeakSet<Response>();
+
+/**
+ * An Express handler of a plugin, contained: it may throw, reject, hang, hand on twice, answer twice or write after
+ * the end, and the request still gets exactly one answer. Whatever runs after its `next()` runs as the gateway's code
+ * again, so that nobody is blamed for what others do.
+ */
+export function containHandler(
+  containment: Containment,
+  site: HandlerSite,
+  handler: RequestHandler,
+  onSettled?: OnSettled,
+): RequestHandler {
+  return function contained(req, res, next) {
+    guardResponse(containment, res);
+    new HandlerCall(containment, site, req, res, next, onSettled).run(handler);
+  };
+}
+
+/** Without a listener, a write after the end would be an uncaught exception. */
+export function guardResponse(containment: Containment, res: Response): void {
+  if (guarded.has(res)) return;
+  guarded.add(res);
+  res.on('error', (error) => {
+    containment.blame(error, 'protocol');
+  });
+}
+
+class HandlerCall {
+  readonly #containment: Containment;
+  readonly #site: HandlerSite;
+  readonly #req: Request;
+  readonly #res: Response;
+  readonly #next: NextFunction;
+  readonly #onSettled: OnSettled | undefined;
+  readonly #context: CallContext;
+  readonly #outer: CallContext | undefined;
+  readonly #started: number;
+  readonly #deadline: Deadline;
+  #state: 'running' | 'handed-on' | 'over' = 'running';
+
+  constructor(
+    containment: Containment,
+    site: HandlerSite,
+    req: Request,
+    res: Response,
+    next: NextFunction,
+    onSettled: OnSettled | undefined,
+  ) {
+    this.#containment = containment;
+    this.#site = site;
+    this.#req = req;
+    this.#res = res;
+    this.#next = next;
+    this.#onSettled = onSettled;
+    this.#context = { owner: site.owner, phase: site.phase, requestId: requestIdOf(req) };
+    this.#outer = containment.current();
+    this.#started = containment.now();
+    this.#deadline = containment.deadlines.set(site.owner.callTimeoutMs, this.#onDeadline);
+    site.owner.counters(site.phase).calls++;
+  }
+
+  run(handler: RequestHandler): void {
+    this.#res.once('close', this.#onClose);
+    this.#containment.runAs(this.#context, () => {
+      try {
+        const returned: unknown = handler(this.#req, this.#res, this.#handOn);
+        if (returned instanceof Promise) returned.catch(this.#onThrown);
+      } catch (thrown) {
+        this.#onThrown(thrown);
+      }
+    });
+  }
+
+  /** The `next` that the plugin gets. `next('route')` and `next('router')` hand on like `next()`. */
+  readonly #handOn = (argument?: unknown): void => {
+    if (argument !== undefined && argument !== null && argument !== 'route' && argument !== 'router') {
+      this.#onThrown(argument);
+    } else if (this.#state === 'handed-on') {
+      this.#count('protocol', new Error(`${this.#site.what} called next() twice`));
+    } else if (this.#state === 'running' && this.#res.headersSent) {
+      this.#count('protocol', new Error(`${this.#site.what} called next() after it had begun to answer`));
+    } else if (this.#state === 'running') {
+      this.#settle('handed-on', true);
+      this.#goOn();
+    }
+  };
+
+  /** Downstream is not the plugin's: its context ends here, and so does its blame for exceptions. */
+  #goOn(): void {
+    this.#containment.runAs(this.#outer, () => {
+      try {
+        this.#next();
+      } catch (thrown) {
+        this.#next(toError(thrown));
+      }
+    });
+  }
+
+  /** A throw, a rejection or `next(error)`. Once the call is over, or handed on, all that is left is to count it. */
+  readonly #onThrown = (thrown: unknown): void => {
+    if (this.#state === 'running' && isAnswer(thrown) && !this.#res.headersSent) {
+      this.#settle('over', true);
+      this.#containment.runAs(this.#outer, () => this.#next(thrown));
+      return;
+    }
+    const cause = toError(thrown);
+    this.#count('error', cause);
+    const message = `Plugin "${this.#site.owner.name}": ${this.#site.what} failed`;
+    this.#giveUp(new GatewayError('plugin_error', message, { plugin: this.#site.owner.name, cause }));
+  };
+
+  /** An answer that has begun is not cut, however long it streams. */
+  readonly #onDeadline = (): void => {
+    if (this.#state !== 'running' || this.#res.headersSent) return;
+    const { owner, what } = this.#site;
+    const message = `Plugin "${owner.name}": ${what} neither answered nor handed on within ${owner.callTimeoutMs} ms`;
+    const error = new PluginTimeoutError(message, { plugin: owner.name });
+    this.#count('timeout', error);
+    this.#giveUp(error);
+  };
+
+  /** The answer is out, or the client left before there was one, which says nothing about the plugin. */
+  readonly #onClose = (): void => {
+    this.#settle('over', this.#res.headersSent ? true : null);
+  };
+
+  #giveUp(error: GatewayError): void {
+    if (this.#state !== 'running') return;
+    this.#settle('over', false);
+    if (this.#res.writableEnded) return;
+    if (this.#res.headersSent) {
+      // Began to answer, then failed: the client must not wait for a rest that never comes, nor take it for whole.
+      this.#res.destroy();
+      return;
+    }
+    this.#containment.runAs(this.#outer, () => this.#site.onFailure(error, this.#req, this.#res, this.#next));
+  }
+
+  #count(kind: FailureKind, error: Error): void {
+    this.#containment.fail(this.#site.owner, this.#site.phase, kind, error, this.#context.requestId);
+  }
+
+  #settle(state: 'handed-on' | 'over', succeeded: boolean | null): void {
+    if (this.#state !== 'running') return;
+    this.#state = state;
+    this.#res.off('close', this.#onClose);
+    this.#containment.deadlines.cancel(this.#deadline, this.#site.owner.callTimeoutMs);
+    this.#site.owner.counters(this.#site.phase).seconds += (this.#containment.now() - this.#started) / 1000;
+    this.#onSettled?.(succeeded);
+  }
+}
+
+function requestIdOf(req: Request): string | null {
+  const { id } = req as { id?: unknown };
+  return typeof id === 'string' ? id : null;
+}
