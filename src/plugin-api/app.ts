@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, RequestHandler, Router } from 'express';
+import type { RequestHandler, Router } from 'express';
 import type { AuthProvider } from './auth.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { Exporter } from './exporter.ts';
@@ -12,10 +12,11 @@ import type { ToolRuntime } from './tools.ts';
 export type RoutePath = string | readonly string[];
 
 /** Registers handlers for one HTTP method. Needs the capability `ROUTES`. */
-export type RouteMethod = (path: RoutePath, ...handlers: RequestHandler[]) => void;
+export type RouteMethod = (path: RoutePath, ...handlers: RequestHandler[]) => PluginApp;
 
 /**
- * The registrar that `startup` gets. Every call checks the plugin's capabilities before it has any effect.
+ * The registrar that `startup` gets. Every call checks the plugin's capabilities before it has any effect, and returns
+ * the registrar, so that calls can be chained as on an Express application.
  *
  * @throws CapabilityError `capability_not_declared` (the metadata does not name it), `capability_not_allowed`
  * (`LLMROUTER_PLUGINS_ALLOWED_CAPABILITIES` does not)
@@ -32,24 +33,27 @@ export interface PluginApp {
   readonly head: RouteMethod;
   readonly all: RouteMethod;
   /** Everything below `path`, given to an Express router (or application). Needs `ROUTES`. */
-  mount(path: string, router: Router | RequestHandler): void;
-  /** Express middleware in front of routes and the data plane. Needs `MIDDLEWARE`. */
-  use(...handlers: (RequestHandler | ErrorRequestHandler)[]): void;
-  use(path: RoutePath, ...handlers: (RequestHandler | ErrorRequestHandler)[]): void;
+  mount(path: string, router: Router | RequestHandler): PluginApp;
+  /**
+   * Express middleware in front of routes and the data plane. Needs `MIDDLEWARE`. Error handlers (four parameters)
+   * are refused: the gateway answers errors itself. Inside a router given to `mount` they work as ever.
+   */
+  use(...handlers: RequestHandler[]): PluginApp;
+  use(path: RoutePath, ...handlers: RequestHandler[]): PluginApp;
   /** Hooks around every LLM call. Needs `MIDDLEWARE`. */
-  llm(hooks: LlmHooks): void;
+  llm(hooks: LlmHooks): PluginApp;
   /** Needs `ROUTING_STRATEGY`. */
-  routingStrategy(name: string, strategy: RoutingStrategy): void;
+  routingStrategy(name: string, strategy: RoutingStrategy): PluginApp;
   /** Needs `TOOL_RUNTIME`. */
-  toolRuntime(runtime: ToolRuntime): void;
+  toolRuntime(runtime: ToolRuntime): PluginApp;
   /** Needs `EVALUATOR`. */
-  evaluator(evaluator: Evaluator): void;
+  evaluator(evaluator: Evaluator): PluginApp;
   /** Needs `OBSERVABILITY_EXPORTER`. */
-  exporter(exporter: Exporter): void;
+  exporter(exporter: Exporter): PluginApp;
   /** Needs `AUTH_PROVIDER`. From then on nobody gets in without an identity. */
-  authProvider(provider: AuthProvider): void;
+  authProvider(provider: AuthProvider): PluginApp;
   /** Needs `STORAGE_BACKEND`. At most one in the gateway. */
-  storageBackend(backend: StorageBackend): void;
+  storageBackend(backend: StorageBackend): PluginApp;
   /** Needs `PROVIDER`. */
-  provider(name: string, provider: Provider): void;
+  provider(name: string, provider: Provider): PluginApp;
 }
