@@ -1,0 +1,177 @@
+import { type CallSite, type Containment, ignoreResult, isAnswer } from '../containment/containment.ts';
+import { GatewayError, isGatewayError } from '../errors.ts';
+import { deepFreeze } from '../freeze.ts';
+import type { LlmChunk, LlmHooks, LlmRequest, LlmResponse } from '../plugin-api/llm.ts';
+import { invoke, type Member } from './member.ts';
+import { notStarted } from './middleware.ts';
+import type { LlmPhases, RequestOutcome } from './types.ts';
+
+type HookName = keyof LlmHooks;
+type HookPhases = Pick<LlmPhases, 'onRequest' | 'onRoute' | 'onChunk' | 'onResponse' | 'onError'>;
+
+interface Entry {
+  readonly member: Member;
+  readonly hooks: LlmHooks;
+}
+
+/** Compiles the LLM hooks of all plugins; a phase that no plugin hooks is `null`. */
+export function compileHooks(containment: Containment, members: readonly Member[]): HookPhases {
+  const entries = members.flatMap((member) => (member.bag?.hooks ?? []).map((hooks) => ({ member, hooks })));
+  const missing = members.find((member) => member.bag === null && member.guards.requests);
+  const runner = new HookRunner(containment);
+  const having = (name: HookName): Entry[] => entries.filter(({ hooks }) => hooks[name] !== undefined);
+  return {
+    onRequest: missing === undefined ? onRequest(runner, having('onRequest')) : refuse(missing),
+    onRoute: onRoute(runner, having('onRoute')),
+    onChunk: onChunk(runner, having('onChunk')),
+    onResponse: onResponse(runner, having('onResponse')),
+    onError: onError(runner, having('onError')),
+  };
+}
+
+/** Runs one hook of one plugin, and decides what its failure means. */
+class HookRunner {
+  readonly #containment: Containment;
+
+  constructor(containment: Containment) {
+    this.#containment = containment;
+  }
+
+  /**
+   * `undefined` when the hook returned nothing, or failed and is skipped.
+   *
+   * @throws the hook's own 4xx, or 503 for plugins that fail closed
+   */
+  async run<T>(
+    { member }: Entry,
+    name: HookName,
+    request: LlmRequest,
+    check: CallSite<T>['check'],
+    fn: () => unknown,
+  ): Promise<T | undefined> {
+    const site: CallSite<T> = { owner: member.owner, phase: 'hook', what: `llm hook ${name}`, check };
+    try {
+      return await invoke(this.#containment, member.gate, site, request.id, fn);
+    } catch (thrown) {
+      if (isAnswer(thrown)) throw thrown;
+      if (!member.failClosed) return undefined;
+      const code = isGatewayError(thrown) ? thrown.code : 'plugin_error';
+      throw new GatewayError(code, `Plugin "${member.name}": llm hook ${name} is unavailable`, {
+        status: 503,
+        plugin: member.name,
+        cause: thrown,
+      });
+    }
+  }
+}
+
+function refuse(member: Member): LlmPhases['onRequest'] {
+  return async () => {
+    throw notStarted(member);
+  };
+}
+
+function onRequest(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onRequest'] {
+  if (entries.length === 0) return null;
+  return async (first): Promise<RequestOutcome> => {
+    let request = first;
+    deepFreeze(request.body);
+    for (const entry of entries) {
+      const current = request;
+      const result = await runner.run(entry, 'onRequest', current, checkRequestResult, () =>
+        entry.hooks.onRequest?.(current),
+      );
+      if (result?.response !== undefined) return { request, response: result.response };
+      if (result?.body !== undefined) request = withBody(request, result.body);
+    }
+    return { request, response: null };
+  };
+}
+
+function onRoute(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onRoute'] {
+  if (entries.length === 0) return null;
+  return async (request, route) => {
+    for (const entry of entries) {
+      await runner.run(entry, 'onRoute', request, ignoreResult, () => entry.hooks.onRoute?.(request, route));
+    }
+  };
+}
+
+function onChunk(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onChunk'] {
+  if (entries.length === 0) return null;
+  return async (request, first) => {
+    let chunk: LlmChunk = deepFreeze(first);
+    for (const entry of entries) {
+      const current = chunk;
+      const result = await runner.run(entry, 'onChunk', request, checkChunk, () =>
+        entry.hooks.onChunk?.(request, current),
+      );
+      if (result === null) return null;
+      if (result !== undefined) chunk = result;
+    }
+    return chunk;
+  };
+}
+
+function onResponse(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onResponse'] {
+  if (entries.length === 0) return null;
+  return async (request, first) => {
+    let response: LlmResponse = deepFreeze(first);
+    for (const entry of entries) {
+      const current = response;
+      const result = await runner.run(entry, 'onResponse', request, checkBodyResult, () =>
+        entry.hooks.onResponse?.(request, current),
+      );
+      if (result?.body !== undefined) response = deepFreeze({ ...response, body: result.body });
+    }
+    return response;
+  };
+}
+
+/** Observes: the client has its error already. */
+function onError(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onError'] {
+  if (entries.length === 0) return null;
+  return (request, error) => {
+    for (const entry of entries) {
+      runner
+        .run(entry, 'onError', request, ignoreResult, () => entry.hooks.onError?.(request, error))
+        .catch(ignoreResult);
+    }
+  };
+}
+
+/** A changed body changes what the gateway acts on as well: the model asked for, and whether to stream. */
+function withBody(request: LlmRequest, body: Readonly<Record<string, unknown>>): LlmRequest {
+  const model = typeof body.model === 'string' ? body.model : request.model;
+  return Object.freeze({ ...request, body: deepFreeze(body), model, stream: body.stream === true });
+}
+
+type RequestResult = { readonly body?: Record<string, unknown>; readonly response?: Record<string, unknown> };
+
+function checkRequestResult(value: unknown): RequestResult | undefined {
+  if (value === undefined) return undefined;
+  const { body, response } = asObject(value, 'nothing, { body } or { response }');
+  if (response !== undefined) return { response: asObject(response, 'response: an object') };
+  return { body: cloned(asObject(body, 'nothing, { body } or { response }')) };
+}
+
+function checkBodyResult(value: unknown): { readonly body: Record<string, unknown> } | undefined {
+  if (value === undefined) return undefined;
+  return { body: cloned(asObject(asObject(value, 'nothing or { body }').body, 'nothing or { body }')) };
+}
+
+function checkChunk(value: unknown): LlmChunk | null | undefined {
+  if (value === undefined || value === null) return value;
+  return cloned(asObject(value, 'a chunk, null or nothing'));
+}
+
+/** A copy without functions, getters and the plugin's own references. */
+function cloned(value: Record<string, unknown>): Record<string, unknown> {
+  return structuredClone(value);
+}
+
+function asObject(value: unknown, expected: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new Error(`saw ${value === null ? 'null' : typeof value}, expected ${expected}`);
+}

@@ -1,0 +1,74 @@
+import type { CallSite, Containment } from '../containment/containment.ts';
+import { isAnswer } from '../containment/containment.ts';
+import type { Owner } from '../containment/owner.ts';
+import { GatewayError } from '../errors.ts';
+import type { Contributions } from '../registrar/contributions.ts';
+
+/** Admits calls into a quarantined plugin: none, or one at a time once its cool-down has ended. */
+export interface TrialGate {
+  /** True: this call is the trial, and `end` must follow. */
+  begin(): boolean;
+  /** `null`: the trial told nothing, another call may try. */
+  end(succeeded: boolean | null): void;
+  /** Whole seconds until it may be worth asking again; at least 1. */
+  retryAfterSeconds(): number;
+}
+
+/** One plugin as the pipeline is compiled from it. */
+export interface Member {
+  readonly name: string;
+  readonly owner: Owner;
+  /** `null`: the plugin has registered nothing, or its startup failed. */
+  readonly bag: Contributions | null;
+  /** `null`: the plugin is started, nothing stands between it and a call. */
+  readonly gate: TrialGate | null;
+  /** What must stay shut while the plugin takes no part, although it has no bag that tells. */
+  readonly guards: Guards;
+  readonly failClosed: boolean;
+  readonly failOpen: boolean;
+}
+
+/** Contributions known from the metadata of a plugin that did not start. */
+export interface Guards {
+  readonly auth: boolean;
+  readonly storage: boolean;
+  /** Metadata `failClosed: true`: middleware, hooks or evaluators that must not be skipped. */
+  readonly requests: boolean;
+}
+
+/** The plugin is quarantined and its trial is not due. */
+export class QuarantinedError extends GatewayError {
+  readonly retryAfterSeconds: number;
+
+  constructor(member: Pick<Member, 'name'>, retryAfterSeconds: number) {
+    super('plugin_quarantined', `Plugin "${member.name}" is quarantined`, { plugin: member.name });
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/**
+ * Calls into a member: straight when it is started, as the trial when it is quarantined and one is due.
+ *
+ * @throws QuarantinedError `plugin_quarantined`; and as {@link Containment.call}
+ */
+export async function invoke<T>(
+  containment: Containment,
+  gate: TrialGate | null,
+  site: CallSite<T>,
+  requestId: string | null,
+  fn: () => unknown,
+): Promise<T> {
+  if (gate === null) return containment.call(site, requestId, fn);
+  if (!gate.begin()) throw new QuarantinedError(site.owner, gate.retryAfterSeconds());
+  let succeeded: boolean | null = null;
+  try {
+    const value = await containment.call(site, requestId, fn);
+    succeeded = true;
+    return value;
+  } catch (thrown) {
+    succeeded = isAnswer(thrown);
+    throw thrown;
+  } finally {
+    gate.end(succeeded);
+  }
+}

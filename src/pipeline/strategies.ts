@@ -1,0 +1,65 @@
+import { type CallSite, type Containment, ignoreResult } from '../containment/containment.ts';
+import type { Candidate, RouteResult, RoutingStrategy } from '../plugin-api/routing.ts';
+import { invoke, type Member } from './member.ts';
+import type { StrategyPhase } from './types.ts';
+
+/** Routing strategies by name. One that fails or is quarantined answers `null`, and the default decides. */
+export function compileStrategies(
+  containment: Containment,
+  members: readonly Member[],
+): ReadonlyMap<string, StrategyPhase> {
+  const phases = new Map<string, StrategyPhase>();
+  for (const member of members) {
+    for (const [name, strategy] of member.bag?.strategies ?? []) {
+      phases.set(name, toPhase(containment, member, name, strategy));
+    }
+  }
+  return phases;
+}
+
+function toPhase(
+  containment: Containment,
+  member: Member,
+  name: string,
+  strategy: RoutingStrategy,
+): StrategyPhase {
+  const what = `routing strategy "${name}"`;
+  const site = <T>(check: CallSite<T>['check']): CallSite<T> => ({
+    owner: member.owner,
+    phase: 'strategy',
+    what,
+    check,
+  });
+  return {
+    select(request, candidates) {
+      const check = (value: unknown): Candidate => checkCandidate(candidates, value);
+      return invoke(containment, member.gate, site(check), request.id, () =>
+        strategy.select(request, candidates),
+      ).catch(() => null);
+    },
+    observe:
+      strategy.observe === undefined ? null : observer(containment, member, site(ignoreResult), strategy),
+  };
+}
+
+function observer(
+  containment: Containment,
+  member: Member,
+  site: CallSite<void>,
+  strategy: RoutingStrategy,
+): (result: RouteResult) => void {
+  return (result) => {
+    invoke(containment, member.gate, site, null, () => strategy.observe?.(result)).catch(() => undefined);
+  };
+}
+
+/** Matched by id, so that a copy of a candidate (from another process, say) counts as well. */
+function checkCandidate(candidates: readonly Candidate[], value: unknown): Candidate {
+  const id = typeof value === 'object' && value !== null ? (value as { id?: unknown }).id : value;
+  const found = candidates.find((candidate) => candidate.id === id);
+  if (found !== undefined) return found;
+  const expected = candidates.map((candidate) => candidate.id).join(', ');
+  throw new Error(
+    `saw ${typeof id === 'string' ? JSON.stringify(id) : typeof value}, expected one of ${expected}`,
+  );
+}
