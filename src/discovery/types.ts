@@ -11,7 +11,10 @@ export interface PluginCandidate {
   /** Every text that the allowlist may name it by: the specifiers that led here and the package's name. */
   readonly names: readonly string[];
   readonly source: 'env' | 'folder';
-  /** Real path of the folder that the plugin's files must stay in; `null` when `problem` is set. */
+  /**
+   * Real path of the folder that the plugin's files must stay in (for a single file the folder that it lies in, which
+   * others may share); `null` when `problem` is set.
+   */
   readonly root: string | null;
   /** Real path of the module to import; `null` when `problem` is set. */
   readonly entry: string | null;
@@ -45,6 +48,9 @@ export interface PluginManifest {
   readonly packageName: string | null;
   /** Relative to the package's folder; `null`: the package's own entry point. */
   readonly entry: string | null;
+  /** What it says itself; all else is open to the code's own metadata. */
+  readonly declared: Partial<ResolvedMetadata>;
+  /** The same with defaults: what is known of the plugin before its code is imported. */
   readonly metadata: ResolvedMetadata;
   readonly activation: { readonly env: readonly string[] };
 }
