@@ -1,0 +1,19 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { parseManifest } from '../../src/discovery/manifest.ts';
+import { checkActivation } from '../../src/policy/activation.ts';
+
+suite('checkActivation', () => {
+  const manifest = parseManifest({ llmrouter: { activation: { env: ['ACME_URL', 'ACME_KEY'] } } }, 'p');
+
+  test('names every variable that is missing', () => {
+    assert.equal(checkActivation(manifest, new Set()), 'Inactive until ACME_URL and ACME_KEY are set');
+    assert.equal(checkActivation(manifest, new Set(['ACME_URL'])), 'Inactive until ACME_KEY is set');
+  });
+
+  test('has nothing to say when all are set, or none is asked for', () => {
+    assert.equal(checkActivation(manifest, new Set(['ACME_KEY', 'ACME_URL', 'HOME'])), null);
+    assert.equal(checkActivation(parseManifest({ llmrouter: {} }, 'p'), new Set()), null);
+    assert.equal(checkActivation(null, new Set()), null);
+  });
+});
