@@ -68,6 +68,8 @@ export interface SettingsSources {
   readonly file: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   /** Whole variable name, `LLMROUTER_PLUGIN_<NAME>__<KEY>`, to its value. */
   readonly env: ReadonlyMap<string, string>;
+  /** What `os.environ/NAME` in the file stands for, by name. */
+  readonly references?: ReadonlyMap<string, string>;
 }
 
 export interface OutboundConfig {

@@ -1,0 +1,248 @@
+import { z } from 'zod';
+import { likely } from './env-name.ts';
+import type { ConfigFile } from './file.ts';
+import { copyPlain, isRecord, own, type Path, valueAt } from './plain.ts';
+import { isSecretName, type Report, show, showHidden, showPath, showUrl } from './problems.ts';
+import { type References, referenceName } from './references.ts';
+import { Secret } from './secret.ts';
+import type { DeploymentConfig, RoutingConfig } from './types.ts';
+
+const MAX_SECONDS = 2_147_483;
+const NAME = 'a text that is not blank';
+const MODEL = 'provider/model, for example openai/gpt-4o';
+const API_KEY = 'a text of printable ASCII characters without blanks';
+const API_BASE = 'an http or https URL without user info, query and fragment';
+const HEADERS = 'a mapping of header names to texts';
+
+/** A number, or a text that spells one: what `os.environ/…` stands for is always a text. */
+function amount(expected: string, min: number, max: number = Number.MAX_SAFE_INTEGER) {
+  const spelled = (value: unknown): unknown =>
+    typeof value === 'string' && /^[\d.]+(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
+  return z.preprocess(spelled, z.number(expected).min(min, expected).max(max, expected));
+}
+
+function whole(expected: string, min: number) {
+  return amount(expected, min).refine(Number.isInteger, expected);
+}
+
+const name = z.string(NAME).trim().min(1, NAME);
+
+const apiKey = z
+  .string(API_KEY)
+  .trim()
+  .regex(/^[\x21-\x7e]*$/, API_KEY)
+  .transform((key) => (key === '' ? null : new Secret(key)));
+
+const apiBase = z
+  .string(API_BASE)
+  .trim()
+  .refine((base) => base === '' || isApiBase(base), API_BASE)
+  .transform((base) => (base === '' ? null : base.replace(/\/+$/, '')));
+
+const headers = z.record(
+  z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, HEADERS),
+  z
+    .union([z.string(), z.number(), z.boolean()], HEADERS)
+    .transform(String)
+    .refine((value) => /^[\t\x20-\x7e\x80-\xff]*$/.test(value), 'a text that a header can carry'),
+  HEADERS,
+);
+
+const cost = amount('a number of at least 0', 0);
+
+const params = z.looseObject(
+  {
+    model: z
+      .string(MODEL)
+      .trim()
+      .regex(/^[^/\s]+(\/[^/\s]\S*)?$/, MODEL),
+    api_key: apiKey.nullish(),
+    api_base: apiBase.nullish(),
+    headers: headers.nullish(),
+    extra_headers: headers.nullish(),
+    weight: amount('a number of at least 0', 0).nullish(),
+    rpm: whole('a whole number of at least 1', 1).nullish(),
+    tpm: whole('a whole number of at least 1', 1).nullish(),
+    timeout: amount(`a number of seconds from 0.001 to ${MAX_SECONDS}`, 0.001, MAX_SECONDS).nullish(),
+    input_cost_per_token: cost.nullish(),
+    output_cost_per_token: cost.nullish(),
+  },
+  'a mapping with model',
+);
+
+const info = z.looseObject(
+  { input_cost_per_token: cost.nullish(), output_cost_per_token: cost.nullish() },
+  'a mapping',
+);
+
+const entry = z.looseObject(
+  { model_name: name, litellm_params: params, model_info: info.nullish() },
+  'a mapping with model_name and litellm_params',
+);
+
+const router = z.looseObject(
+  {
+    routing_strategy: name.nullish(),
+    num_retries: whole('a whole number of at least 0', 0).nullish(),
+    allowed_fails: whole('a whole number of at least 0', 0).nullish(),
+    cooldown_time: amount(`a number of seconds from 0 to ${MAX_SECONDS}`, 0, MAX_SECONDS).nullish(),
+    fallbacks: z
+      .array(
+        z.record(
+          z.string(),
+          z.array(name, 'a list of model names'),
+          'a mapping of a model name to a list of them',
+        ),
+        'a list of mappings',
+      )
+      .nullish(),
+  },
+  'a mapping',
+);
+
+const root = z.looseObject({
+  model_list: z.array(entry, 'a list').nullish(),
+  router_settings: router.nullish(),
+});
+
+const ROOT_KEYS = [...Object.keys(root.shape), 'plugins'];
+
+/** What the gateway takes over from a file in LiteLLM's shape. */
+export interface LitellmConfig {
+  readonly deployments: readonly DeploymentConfig[];
+  readonly routing: RoutingConfig;
+}
+
+/**
+ * Reads `model_list` and `router_settings`. Problems name the place and what was expected; what LiteLLM knows and
+ * this gateway does not is a warning, never dropped in silence.
+ */
+export function readLitellm(file: ConfigFile | null, references: References, report: Report): LitellmConfig {
+  if (file === null) return toConfig({});
+  warnIgnored(file, report);
+  const { model_list, router_settings } = file.root;
+  const parsed = root.safeParse(copyPlain({ model_list, router_settings }, references.resolve));
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) reportIssue(issue, file, references, report);
+    return toConfig({});
+  }
+  const config = toConfig(parsed.data);
+  warnUnknownFallbacks(config, file, report);
+  return config;
+}
+
+function toConfig(data: z.infer<typeof root>): LitellmConfig {
+  const sizes = new Map<string, number>();
+  const deployments = (data.model_list ?? []).map((item) => {
+    const index = sizes.get(item.model_name) ?? 0;
+    sizes.set(item.model_name, index + 1);
+    return toDeployment(item, index);
+  });
+  return { deployments, routing: toRouting(data.router_settings ?? {}) };
+}
+
+function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentConfig {
+  const { litellm_params: given, model_info: costs } = item;
+  const slash = given.model.indexOf('/');
+  return {
+    id: `${item.model_name}/${index}`,
+    group: item.model_name,
+    provider: slash < 0 ? 'openai' : given.model.slice(0, slash),
+    model: given.model.slice(slash + 1),
+    apiBase: given.api_base ?? null,
+    apiKey: given.api_key ?? null,
+    headers: lowerCased({ ...given.headers, ...given.extra_headers }),
+    weight: given.weight ?? 1,
+    rpm: given.rpm ?? null,
+    tpm: given.tpm ?? null,
+    timeoutMs: given.timeout == null ? null : Math.round(given.timeout * 1000),
+    inputCostPerToken: costs?.input_cost_per_token ?? given.input_cost_per_token ?? null,
+    outputCostPerToken: costs?.output_cost_per_token ?? given.output_cost_per_token ?? null,
+  };
+}
+
+function toRouting(given: z.infer<typeof router>): RoutingConfig {
+  const fallbacks = (given.fallbacks ?? []).flatMap((mapping) =>
+    Object.entries(mapping).map(([from, to]) => ({ from, to })),
+  );
+  return {
+    strategy: given.routing_strategy ?? 'simple-shuffle',
+    numRetries: given.num_retries ?? 2,
+    allowedFails: given.allowed_fails ?? 3,
+    cooldownMs: Math.round((given.cooldown_time ?? 30) * 1000),
+    fallbacks,
+  };
+}
+
+// Two spellings of one header would be sent twice.
+function lowerCased(given: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(given).map(([key, value]) => [key.toLowerCase(), value]));
+}
+
+function isApiBase(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return false;
+  return url.username === '' && url.password === '' && !/[\s\\?#]/.test(text);
+}
+
+/** Shows what the file says, never what a reference in it stands for. */
+function reportIssue(
+  issue: z.core.$ZodIssue,
+  file: ConfigFile,
+  references: References,
+  report: Report,
+): void {
+  const seen = valueAt(file.root, issue.path);
+  const reference = referenceName(seen);
+  if (reference !== null && !references.values.has(reference)) return;
+  const got = reference === null ? showAt(issue.path, seen) : `${show(seen)} (its value is not shown)`;
+  report.problems.push(
+    `${file.locate(issue.path)}: ${showPath(issue.path)}: got ${got}, expected ${issue.message}`,
+  );
+}
+
+function showAt(path: readonly PropertyKey[], seen: unknown): string {
+  if (path.at(-1) === 'api_base') return showUrl(seen);
+  const hidden = path.some(
+    (part) => typeof part === 'string' && (isSecretName(part) || /headers$/.test(part)),
+  );
+  return hidden ? showHidden(seen) : show(seen);
+}
+
+function warnIgnored(file: ConfigFile, report: Report): void {
+  warnUnknownKeys(file, [], ROOT_KEYS, report);
+  const entries = own(file.root, 'model_list');
+  for (const index of Array.isArray(entries) ? entries.keys() : []) {
+    const path = ['model_list', index];
+    warnUnknownKeys(file, path, Object.keys(entry.shape), report);
+    warnUnknownKeys(file, [...path, 'litellm_params'], Object.keys(params.shape), report);
+    warnUnknownKeys(file, [...path, 'model_info'], Object.keys(info.shape), report);
+  }
+  warnUnknownKeys(file, ['router_settings'], Object.keys(router.shape), report);
+  const general: Path = ['general_settings', 'master_key'];
+  if (valueAt(file.root, general) !== undefined) {
+    report.warnings.push(
+      `${file.locate(general)}: ${showPath(general)}: not supported, ignored: clients are NOT asked for this key`,
+    );
+  }
+}
+
+function warnUnknownKeys(file: ConfigFile, path: Path, known: readonly string[], report: Report): void {
+  const value = valueAt(file.root, path);
+  if (!isRecord(value)) return;
+  for (const key of Object.keys(value).filter((candidate) => !known.includes(candidate))) {
+    const place = [...path, key];
+    const guess = likely(key, known);
+    const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
+    report.warnings.push(`${file.locate(place)}: ${showPath(place)}: not supported, ignored${hint}`);
+  }
+}
+
+function warnUnknownFallbacks(config: LitellmConfig, file: ConfigFile, report: Report): void {
+  const groups = new Set(config.deployments.map((deployment) => deployment.group));
+  const named = new Set(config.routing.fallbacks.flatMap(({ from, to }) => [from, ...to]));
+  for (const group of named.difference(groups)) {
+    const at = file.locate(['router_settings', 'fallbacks']);
+    report.warnings.push(`${at}: router_settings.fallbacks: no entry of model_list is named ${show(group)}`);
+  }
+}
