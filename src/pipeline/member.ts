@@ -1,18 +1,9 @@
 import type { CallSite, Containment } from '../containment/containment.ts';
 import { isAnswer } from '../containment/containment.ts';
 import type { Owner } from '../containment/owner.ts';
+import type { TrialGate } from '../containment/trial-gate.ts';
+import type { Contributions } from '../contributions.ts';
 import { GatewayError } from '../errors.ts';
-import type { Contributions } from '../registrar/contributions.ts';
-
-/** Admits calls into a quarantined plugin: none, or one at a time once its cool-down has ended. */
-export interface TrialGate {
-  /** True: this call is the trial, and `end` must follow. */
-  begin(): boolean;
-  /** `null`: the trial told nothing, another call may try. */
-  end(succeeded: boolean | null): void;
-  /** Whole seconds until it may be worth asking again; at least 1. */
-  retryAfterSeconds(): number;
-}
 
 /** One plugin as the pipeline is compiled from it. */
 export interface Member {

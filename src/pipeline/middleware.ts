@@ -1,8 +1,8 @@
 import { type RequestHandler, Router } from 'express';
 import type { Containment } from '../containment/containment.ts';
 import { containHandler, type OnFailure } from '../containment/handler.ts';
+import type { MiddlewareContribution } from '../contributions.ts';
 import { GatewayError } from '../errors.ts';
-import type { MiddlewareContribution } from '../registrar/contributions.ts';
 import { sendError } from '../wire/error-response.ts';
 import { type Member, QuarantinedError } from './member.ts';
 

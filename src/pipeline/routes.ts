@@ -1,7 +1,7 @@
 import { type RequestHandler, Router } from 'express';
 import type { Containment } from '../containment/containment.ts';
 import { containHandler, type HandlerSite } from '../containment/handler.ts';
-import { type RouteContribution, routeLabel } from '../registrar/contributions.ts';
+import { type RouteContribution, routeLabel } from '../contributions.ts';
 import { sendError } from '../wire/error-response.ts';
 import { type Member, QuarantinedError } from './member.ts';
 

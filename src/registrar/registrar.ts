@@ -1,3 +1,9 @@
+import {
+  type Contributions,
+  ROUTE_METHODS,
+  type RouteContribution,
+  type RouteMethodName,
+} from '../contributions.ts';
 import { CapabilityError, PluginLoadError } from '../errors.ts';
 import type { PluginApp, RouteMethod } from '../plugin-api/app.ts';
 import type { AuthProvider } from '../plugin-api/auth.ts';
@@ -10,12 +16,6 @@ import type { RoutingStrategy } from '../plugin-api/routing.ts';
 import type { StorageBackend } from '../plugin-api/storage.ts';
 import type { ToolRuntime } from '../plugin-api/tools.ts';
 import { ArgumentChecks } from './arguments.ts';
-import {
-  type Contributions,
-  ROUTE_METHODS,
-  type RouteContribution,
-  type RouteMethodName,
-} from './contributions.ts';
 import type { NameTable } from './name-table.ts';
 
 /** Who registers, and what policy lets it. */

@@ -1,12 +1,12 @@
 import type { RequestHandler } from 'express';
-import type { AuthProvider } from '../plugin-api/auth.ts';
-import type { Evaluator } from '../plugin-api/evaluator.ts';
-import type { Exporter } from '../plugin-api/exporter.ts';
-import type { LlmHooks } from '../plugin-api/llm.ts';
-import type { Provider } from '../plugin-api/provider.ts';
-import type { RoutingStrategy } from '../plugin-api/routing.ts';
-import type { StorageBackend } from '../plugin-api/storage.ts';
-import type { ToolRuntime } from '../plugin-api/tools.ts';
+import type { AuthProvider } from './plugin-api/auth.ts';
+import type { Evaluator } from './plugin-api/evaluator.ts';
+import type { Exporter } from './plugin-api/exporter.ts';
+import type { LlmHooks } from './plugin-api/llm.ts';
+import type { Provider } from './plugin-api/provider.ts';
+import type { RoutingStrategy } from './plugin-api/routing.ts';
+import type { StorageBackend } from './plugin-api/storage.ts';
+import type { ToolRuntime } from './plugin-api/tools.ts';
 
 /** The methods of the registrar that register a route. */
 export const ROUTE_METHODS = ['get', 'post', 'put', 'patch', 'delete', 'options', 'head', 'all'] as const;

@@ -1,0 +1,34 @@
+import type { Logger } from 'winston';
+import type { GatewayConfig } from '../config/types.ts';
+import { createGateway } from '../gateway.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
+
+/** Runs one gateway in this process until a signal or a fatal error; resolves to the exit code. */
+export async function serve(config: GatewayConfig, process: NodeJS.Process): Promise<number> {
+  const log = createLogger({ ...config.log, debug: config.debug });
+  for (const warning of config.warnings) log.warn(warning, { event: 'config_warning' });
+  const { promise: ended, resolve: end } = Promise.withResolvers<number>();
+  const fail = (error: unknown): void => {
+    process.stderr.write(describeFatal(error));
+    end(exitCodeFor(error));
+  };
+  const gateway = createGateway(config, { log, onAbort: fail });
+  process.on('uncaughtException', (error) => gateway.contain(error) || fail(error));
+  process.on('unhandledRejection', (reason) => gateway.contain(reason) || fail(reason));
+  // Repeated signals change nothing: a terminal's Ctrl-C reaches the process twice when npm passes it on as well.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(EXIT.OK));
+  gateway.start().catch(fail);
+  const code = await ended;
+  await gateway.stop();
+  await flushed(log);
+  process.exit(code);
+}
+
+/** Plugins may have left timers and sockets open, which must not keep a stopped gateway alive. */
+function flushed(log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    log.once('finish', resolve);
+    log.end();
+  });
+}

@@ -1,0 +1,73 @@
+import type { Logger } from 'winston';
+import { resolveSettings } from '../config/settings.ts';
+import type { GatewayConfig } from '../config/types.ts';
+import type { Containment } from '../containment/containment.ts';
+import type { PluginRecord } from '../lifecycle/record.ts';
+import type { OutboundPolicy } from '../net/outbound-policy.ts';
+import type { Pipeline } from '../pipeline/types.ts';
+import type { PluginContext, PluginModels, PluginTools } from '../plugin-api/context.ts';
+import type { PluginMetrics } from '../plugin-api/metrics.ts';
+import type { ModelInfo } from '../plugin-api/models.ts';
+import type { Storage } from '../plugin-api/storage.ts';
+import { namespaced } from '../storage/namespaced.ts';
+
+export interface ContextFactoryOptions {
+  readonly config: GatewayConfig;
+  readonly containment: Containment;
+  readonly outbound: OutboundPolicy;
+  readonly pipeline: () => Pipeline;
+  readonly models: () => readonly ModelInfo[];
+  readonly pluginLogger: (plugin: string) => Logger;
+  readonly pluginMetrics: (plugin: string) => PluginMetrics;
+}
+
+/** Makes what a plugin gets from the gateway: one context per plugin and start, shared with nobody. */
+export function createContextFactory(
+  options: ContextFactoryOptions,
+): (record: PluginRecord, signal: AbortSignal) => PluginContext {
+  const { config, outbound, pluginLogger, pluginMetrics } = options;
+  return (record, signal) =>
+    Object.freeze({
+      settings: resolveSettings({
+        plugin: record.name,
+        schema: record.metadata?.settings ?? null,
+        sources: config.plugins.settings,
+        debug: config.debug,
+      }),
+      logger: pluginLogger(record.name),
+      validateOutboundUrl: (url) => outbound.validate(url),
+      fetch: (url, init) => outbound.fetch(url, init),
+      storage: namespaced(currentStorage(options.pipeline), `plugin:${record.name}`),
+      models: models(options),
+      tools: tools(options, signal),
+      metrics: pluginMetrics(record.name),
+      signal,
+    } satisfies PluginContext);
+}
+
+/** The store of whatever generation is current when a call is made. */
+function currentStorage(pipeline: () => Pipeline): Storage {
+  return {
+    get: (key) => pipeline().storage.get(key),
+    set: (key, value, options) => pipeline().storage.set(key, value, options),
+    delete: (key) => pipeline().storage.delete(key),
+    increment: (key, by, options) => pipeline().storage.increment(key, by, options),
+    compareAndSet: (key, expected, value, options) =>
+      pipeline().storage.compareAndSet(key, expected, value, options),
+    list: (prefix) => pipeline().storage.list(prefix),
+  };
+}
+
+function models(options: ContextFactoryOptions): PluginModels {
+  return Object.freeze({ list: () => options.models() });
+}
+
+function tools({ pipeline, containment }: ContextFactoryOptions, signal: AbortSignal): PluginTools {
+  return Object.freeze({
+    list: () => pipeline().tools.list(),
+    call: (name: string, args: Readonly<Record<string, unknown>> = {}) => {
+      const id = containment.current()?.requestId ?? crypto.randomUUID();
+      return pipeline().tools.call(name, args, { id, identity: null, signal });
+    },
+  });
+}

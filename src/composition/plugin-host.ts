@@ -1,0 +1,219 @@
+import type { Logger } from 'winston';
+import type { GatewayConfig } from '../config/types.ts';
+import type { Containment } from '../containment/containment.ts';
+import type { Owner } from '../containment/owner.ts';
+import { GatewayError } from '../errors.ts';
+import type { PluginAbortError } from '../lifecycle/abort.ts';
+import { checkHealth } from '../lifecycle/health.ts';
+import { QuarantineStore } from '../lifecycle/quarantine-store.ts';
+import type { PluginRecord } from '../lifecycle/record.ts';
+import { PluginRegistry } from '../lifecycle/registry.ts';
+import { placeholder } from '../lifecycle/silhouette.ts';
+import { Starter } from '../lifecycle/start.ts';
+import { stopAll } from '../lifecycle/stop.ts';
+import { Supervisor } from '../lifecycle/supervisor.ts';
+import { type PluginView, toView } from '../lifecycle/view.ts';
+import type { PipelineCompiler } from '../pipeline/compile.ts';
+import type { ExportQueue } from '../pipeline/exporters.ts';
+import { toMembers } from '../pipeline/members.ts';
+import type { Pipeline } from '../pipeline/types.ts';
+import type { PluginContext } from '../plugin-api/context.ts';
+import type { Storage } from '../plugin-api/storage.ts';
+import { createNameTable } from '../registrar/name-table.ts';
+import { createPluginRoutes } from '../registrar/plugin-routes.ts';
+import { createRegistrar } from '../registrar/registrar.ts';
+import type { PluginLedger } from '../telemetry/plugin-ledger.ts';
+import { loadPlugins } from './plugin-loader.ts';
+
+/** Longest wait for one plugin's `healthCheck`. */
+const HEALTH_TIMEOUT_MS = 5000;
+
+export interface PluginHostOptions {
+  readonly config: GatewayConfig;
+  readonly log: Logger;
+  readonly containment: Containment;
+  readonly compile: PipelineCompiler;
+  readonly exports: ExportQueue;
+  readonly ledger: PluginLedger;
+  /** Where sticky quarantines are kept. */
+  readonly storage: Storage;
+  /** Express patterns that the gateway serves itself. */
+  readonly gatewayPaths: readonly string[];
+  readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
+  readonly onAbort: (error: PluginAbortError) => void;
+}
+
+/**
+ * Wires the stages of the plugin host together, and holds the one pointer to the current pipeline. What a stage
+ * decides is written in that stage.
+ */
+export class PluginHost {
+  readonly #options: PluginHostOptions;
+  readonly #registry: PluginRegistry;
+  readonly #starter: Starter;
+  readonly #supervisor: Supervisor;
+  readonly #quarantines: QuarantineStore;
+  readonly #names = createNameTable();
+  readonly #routes: ReturnType<typeof createPluginRoutes>;
+  #pipeline: Pipeline;
+
+  constructor(options: PluginHostOptions) {
+    const { config, log, containment, storage, createContext, onAbort } = options;
+    const release = (plugin: string): void => this.#release(plugin);
+    this.#options = options;
+    this.#routes = createPluginRoutes(options.gatewayPaths);
+    this.#registry = new PluginRegistry(log);
+    this.#quarantines = new QuarantineStore(storage, log);
+    this.#starter = new Starter({
+      registry: this.#registry,
+      containment,
+      startupTimeoutMs: config.plugins.startupTimeoutMs,
+      createContext,
+      createRegistrar: (record, bag) =>
+        createRegistrar({
+          plugin: record.name,
+          declared: record.metadata?.capabilities ?? null,
+          allowed: config.plugins.allowedCapabilities,
+          bag,
+          claimRoute: (route) => this.#routes.claim(record.name, route),
+          names: this.#names,
+        }),
+      release,
+    });
+    this.#supervisor = new Supervisor({
+      registry: this.#registry,
+      starter: this.#starter,
+      store: this.#quarantines,
+      cooldownMs: config.plugins.cooldownMs,
+      log,
+      now: Date.now,
+      onAbort,
+      release,
+    });
+    this.#pipeline = options.compile([]);
+    this.#registry.onTransition((record) => {
+      if (record.state !== 'stopped') this.#recompile();
+    });
+  }
+
+  /** The current generation. A request keeps the one that it began with. */
+  get pipeline(): Pipeline {
+    return this.#pipeline;
+  }
+
+  /**
+   * Everything before the first `startup`: discovery, policy, import, order.
+   *
+   * @throws PluginDependencyError, PluginAbortError
+   */
+  async load(): Promise<void> {
+    const { config, containment, ledger } = this.#options;
+    await loadPlugins({
+      config,
+      registry: this.#registry,
+      createOwner: (identity, record) => {
+        const owner: Owner = {
+          ...identity,
+          callTimeoutMs: config.plugins.callTimeoutMs,
+          counters: (phase) => ledger.phase(identity.name, phase),
+          fail: (failure) => this.#supervisor.onFailure(record(), failure),
+        };
+        containment.adopt(owner);
+        return owner;
+      },
+      onFailed: (record, error) => this.#starter.failStartup(record, error),
+    });
+  }
+
+  /** @throws PluginAbortError; those that had started have been stopped again */
+  async start(): Promise<void> {
+    try {
+      await this.#restoreQuarantines();
+      await this.#starter.startAll();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Lets exporters send what is left, then stops every plugin in reverse order. Never rejects. */
+  async stop(): Promise<void> {
+    const { config, containment, exports, log } = this.#options;
+    await exports.flush();
+    const { shutdownTimeoutMs } = config.plugins;
+    await stopAll({ registry: this.#registry, containment, shutdownTimeoutMs, log });
+  }
+
+  list(): { readonly order: readonly string[]; readonly plugins: readonly PluginView[] } {
+    const now = Date.now();
+    return {
+      order: this.#registry.order,
+      plugins: this.#registry.records.map((record) => toView(record, now)),
+    };
+  }
+
+  get(name: string): PluginView | null {
+    const record = this.#registry.get(name);
+    return record === undefined ? null : toView(record, Date.now());
+  }
+
+  async release(name: string): Promise<PluginView> {
+    const record = this.#require(name);
+    await this.#supervisor.release(record);
+    return toView(record, Date.now());
+  }
+
+  async quarantine(name: string, cause: string): Promise<PluginView> {
+    const record = this.#require(name);
+    await this.#supervisor.quarantine(record, cause);
+    return toView(record, Date.now());
+  }
+
+  /** State and health of every plugin, by name. */
+  async health(): Promise<Readonly<Record<string, { state: PluginRecord['state']; health: string | null }>>> {
+    const { containment } = this.#options;
+    await checkHealth({ registry: this.#registry, containment, timeoutMs: HEALTH_TIMEOUT_MS });
+    const entries = this.#registry.records
+      .filter((record) => this.#registry.get(record.name) === record)
+      .map(
+        (record) => [record.name, { state: record.state, health: record.health?.status ?? null }] as const,
+      );
+    return Object.fromEntries(entries);
+  }
+
+  /** Sticky quarantines of an earlier run: the plugin is not started, and what it guarded stays shut. */
+  async #restoreQuarantines(): Promise<void> {
+    for (const record of this.#registry.inOrder()) {
+      const stored = await this.#quarantines.load(record.name);
+      if (stored === null) continue;
+      record.quarantine = { since: stored.since, until: null, cause: stored.cause };
+      if (stored.silhouette !== null) {
+        record.bag = placeholder(stored.silhouette);
+        for (const route of record.bag.routes) this.#routes.claim(record.name, route);
+      }
+      this.#registry.transition(record, 'quarantine', { code: stored.code, message: stored.cause });
+    }
+  }
+
+  #recompile(): void {
+    const records = [...this.#registry.inOrder(), ...this.#outsideOrder()];
+    this.#pipeline = this.#options.compile(toMembers(records, (record) => this.#supervisor.gate(record)));
+  }
+
+  /** Plugins that never got a place, but may have to keep something shut. */
+  #outsideOrder(): readonly PluginRecord[] {
+    const ordered = new Set(this.#registry.order);
+    return this.#registry.records.filter((record) => !ordered.has(record.name));
+  }
+
+  #release(plugin: string): void {
+    this.#routes.release(plugin);
+    this.#names.release(plugin);
+  }
+
+  #require(name: string): PluginRecord {
+    const record = this.#registry.get(name);
+    if (record !== undefined) return record;
+    throw new GatewayError('not_found', `There is no plugin "${name}"`);
+  }
+}

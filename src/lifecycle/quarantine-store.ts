@@ -1,0 +1,51 @@
+import type { Logger } from 'winston';
+import { toError } from '../errors.ts';
+import type { Storage, StorageValue } from '../plugin-api/storage.ts';
+import type { Silhouette } from './silhouette.ts';
+
+/** A sticky quarantine as it is kept across restarts. */
+export interface StoredQuarantine {
+  /** Epoch milliseconds. */
+  readonly since: number;
+  readonly cause: string;
+  readonly code: string;
+  readonly silhouette: Silhouette | null;
+}
+
+/** Keeps sticky quarantines across restarts, by plugin name. */
+export class QuarantineStore {
+  readonly #storage: Storage;
+  readonly #log: Logger;
+
+  constructor(storage: Storage, log: Logger) {
+    this.#storage = storage;
+    this.#log = log;
+  }
+
+  async load(name: string): Promise<StoredQuarantine | null> {
+    const value = await this.#storage.get(name);
+    return value === undefined ? null : (value as unknown as StoredQuarantine);
+  }
+
+  /** Never rejects: the quarantine holds in this process whatever the store says, but that must not go unnoticed. */
+  async save(name: string, quarantine: StoredQuarantine): Promise<void> {
+    await this.#logged(name, () => this.#storage.set(name, quarantine as unknown as StorageValue));
+  }
+
+  /** @throws when the store cannot forget it: a release that a restart would undo is none */
+  async remove(name: string): Promise<void> {
+    await this.#storage.delete(name);
+  }
+
+  async #logged(plugin: string, write: () => Promise<unknown>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      this.#log.error('the quarantine could not be stored; it will not survive a restart', {
+        event: 'quarantine_not_stored',
+        plugin,
+        error: toError(error),
+      });
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { Breaker } from '../containment/breaker.ts';
+import type { Owner } from '../containment/owner.ts';
+import type { Contributions } from '../contributions.ts';
+import type { PluginCandidate, ResolvedMetadata } from '../discovery/types.ts';
+import type { PluginApp } from '../plugin-api/app.ts';
+import type { PluginContext } from '../plugin-api/context.ts';
+import type { FailureMode } from '../plugin-api/failure-mode.ts';
+import type { HealthReport, Plugin } from '../plugin-api/plugin.ts';
+import type { PluginState } from './states.ts';
+
+/** Why a plugin is where it is: a code that tools match, and a sentence that tells what to change. */
+export interface PluginReason {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Times are epoch milliseconds. */
+export interface Quarantine {
+  readonly since: number;
+  /** When the next trial call is due; `null`: when an operator releases it. */
+  readonly until: number | null;
+  readonly cause: string;
+}
+
+/** What exists of a plugin once its startup has returned. */
+export interface RunningPlugin {
+  readonly plugin: Plugin;
+  readonly app: PluginApp;
+  readonly context: PluginContext;
+  /** Aborts `context.signal`. */
+  readonly abort: AbortController;
+}
+
+/** All that the gateway knows of one plugin. Only the lifecycle writes to it; `state` only through the registry. */
+export interface PluginRecord {
+  readonly name: string;
+  readonly candidate: PluginCandidate;
+  /** `null`: its code and manifest tell nothing. */
+  readonly metadata: ResolvedMetadata | null;
+  /** The imported plugin; `null` before or without import. */
+  readonly plugin: Plugin | null;
+  readonly failureMode: FailureMode;
+  readonly breaker: Breaker;
+  readonly owner: Owner;
+  state: PluginState;
+  reason: PluginReason | null;
+  startupMs: number | null;
+  quarantine: Quarantine | null;
+  /** True while the one trial call of a cooled-down plugin is under way. */
+  trial: boolean;
+  running: RunningPlugin | null;
+  /** What the pipeline is compiled from; `null`: nothing was registered. */
+  bag: Contributions | null;
+  health: HealthReport | null;
+}

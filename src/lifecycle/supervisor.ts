@@ -1,0 +1,182 @@
+import type { Logger } from 'winston';
+import type { PluginFailure } from '../containment/owner.ts';
+import type { TrialGate } from '../containment/trial-gate.ts';
+import { GatewayError } from '../errors.ts';
+import { PluginAbortError } from './abort.ts';
+import { tripOutcome } from './failure-mode.ts';
+import type { QuarantineStore } from './quarantine-store.ts';
+import type { PluginReason, PluginRecord } from './record.ts';
+import type { PluginRegistry } from './registry.ts';
+import { outline } from './silhouette.ts';
+import { type Starter, toReason } from './start.ts';
+
+export interface SupervisorOptions {
+  readonly registry: PluginRegistry;
+  readonly starter: Starter;
+  readonly store: QuarantineStore;
+  readonly cooldownMs: number;
+  readonly log: Logger;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  /** A plugin with failure mode `abort` tripped at run time. */
+  readonly onAbort: (error: PluginAbortError) => void;
+  /** Gives back the routes and names that a plugin had claimed. */
+  readonly release: (plugin: string) => void;
+}
+
+/** Watches plugins at run time: failures trip breakers, trips quarantine, trials and operators release. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** Takes note of a runtime failure. */
+  onFailure(record: PluginRecord, failure: PluginFailure): void {
+    const { log, now } = this.#options;
+    const { phase, kind, error, requestId } = failure;
+    log.error('plugin failure', {
+      event: 'plugin_failure',
+      plugin: record.name,
+      phase,
+      kind,
+      error,
+      ...(requestId !== null && { requestId }),
+    });
+    if (phase === 'startup' || phase === 'shutdown' || phase === 'health') return;
+    const tripped = record.breaker.fail(now());
+    if (tripped && record.state === 'started') this.#trip(record, `${phase} ${kind}: ${error.message}`);
+  }
+
+  /** What stands between a plugin and calls; `null` when nothing does. */
+  gate(record: PluginRecord): TrialGate | null {
+    if (record.state === 'started') return null;
+    return {
+      begin: () => this.#beginTrial(record),
+      end: (succeeded) => this.#endTrial(record, succeeded),
+      retryAfterSeconds: () => this.#retryAfterSeconds(record),
+    };
+  }
+
+  /**
+   * An operator lets a quarantined plugin take part again; one whose startup never succeeded is started now.
+   *
+   * @throws GatewayError `conflict` when it is not quarantined, or what its startup threw
+   */
+  async release(record: PluginRecord): Promise<void> {
+    const { registry, starter, store } = this.#options;
+    this.#requireState(record, 'quarantined', 'released');
+    if (record.running === null) await this.#startReleased(record, starter);
+    else registry.transition(record, 'start', null);
+    record.quarantine = null;
+    record.trial = false;
+    record.breaker.reset();
+    await store.remove(record.name);
+  }
+
+  /**
+   * An operator quarantines a plugin until its release, across restarts.
+   *
+   * @throws GatewayError `conflict` when it is neither started nor quarantined
+   */
+  async quarantine(record: PluginRecord, cause: string): Promise<void> {
+    if (record.state !== 'quarantined') this.#requireState(record, 'started', 'quarantined');
+    await this.#quarantineForGood(record, { code: 'plugin_quarantined', message: cause });
+  }
+
+  async #startReleased(record: PluginRecord, starter: Starter): Promise<void> {
+    const { release } = this.#options;
+    if (record.plugin === null)
+      throw this.#conflict(record, 'could not be loaded; mend it and restart the gateway');
+    const { bag } = record;
+    release(record.name);
+    record.bag = null;
+    try {
+      await starter.start(record);
+    } catch (error) {
+      record.bag = bag;
+      const { message } = toReason(error);
+      throw new GatewayError('conflict', message, { plugin: record.name, cause: error });
+    }
+  }
+
+  #trip(record: PluginRecord, cause: string): void {
+    const { registry, now, onAbort } = this.#options;
+    const reason: PluginReason = {
+      code: 'plugin_quarantined',
+      message: `Too many failures; the last one: ${cause}`,
+    };
+    const outcome = tripOutcome(record.failureMode);
+    if (outcome === 'cool-down') {
+      const since = now();
+      record.quarantine = { since, until: since + record.breaker.trip(), cause };
+      registry.transition(record, 'quarantine', reason);
+    } else if (outcome === 'quarantine') {
+      void this.#quarantineForGood(record, reason);
+    } else {
+      record.quarantine = { since: now(), until: null, cause };
+      registry.transition(record, 'quarantine', reason);
+      onAbort(new PluginAbortError(record.name, reason));
+    }
+  }
+
+  /** The state changes at once, before the store has been written. */
+  #quarantineForGood(record: PluginRecord, reason: PluginReason): Promise<void> {
+    const { registry, store, now } = this.#options;
+    const since = now();
+    record.quarantine = { since, until: null, cause: reason.message };
+    registry.transition(record, 'quarantine', reason);
+    const silhouette = record.bag === null ? null : outline(record.bag);
+    return store.save(record.name, { since, cause: reason.message, code: reason.code, silhouette });
+  }
+
+  /** A request may still hold the pipeline of before a release: then this is an ordinary call. */
+  #beginTrial(record: PluginRecord): boolean {
+    if (record.state === 'started') return true;
+    const until = record.quarantine?.until ?? null;
+    if (record.state !== 'quarantined' || record.trial || until === null || this.#options.now() < until)
+      return false;
+    record.trial = true;
+    return true;
+  }
+
+  #endTrial(record: PluginRecord, succeeded: boolean | null): void {
+    if (record.state !== 'quarantined' || !record.trial) return;
+    record.trial = false;
+    if (record.quarantine?.until == null) return; // made sticky while the trial was under way
+    if (succeeded === true) this.#passTrial(record);
+    else if (succeeded === false) this.#failTrial(record);
+  }
+
+  #passTrial(record: PluginRecord): void {
+    record.quarantine = null;
+    this.#options.registry.transition(record, 'start', null);
+  }
+
+  #failTrial(record: PluginRecord): void {
+    const { registry, now } = this.#options;
+    if (record.quarantine === null) return;
+    record.quarantine = { ...record.quarantine, until: now() + record.breaker.trip() };
+    registry.transition(record, 'quarantine', {
+      code: 'plugin_quarantined',
+      message: 'The trial call failed',
+    });
+  }
+
+  #retryAfterSeconds(record: PluginRecord): number {
+    const { now, cooldownMs } = this.#options;
+    const until = record.quarantine?.until ?? null;
+    const waitMs = until === null ? cooldownMs : until - now();
+    return Math.max(1, Math.ceil(waitMs / 1000));
+  }
+
+  #requireState(record: PluginRecord, state: PluginRecord['state'], verb: string): void {
+    if (record.state === state) return;
+    throw this.#conflict(record, `is ${record.state}; only a plugin that is ${state} can be ${verb}`);
+  }
+
+  #conflict(record: PluginRecord, message: string): GatewayError {
+    return new GatewayError('conflict', `Plugin "${record.name}" ${message}`, { plugin: record.name });
+  }
+}
