@@ -55,7 +55,7 @@ function candidate(
   const [specifier] = specifiers;
   try {
     const { packageName, ...location } = locate();
-    const names = packageName === null ? specifiers : [...specifiers, packageName];
+    const names = [...new Set([...specifiers, ...(packageName === null ? [] : [packageName])])];
     return Object.freeze({ specifier, names: Object.freeze(names), source, ...location, problem: null });
   } catch (thrown) {
     const nothing = { root: null, entry: null, exportName: null, manifest: null };
@@ -88,5 +88,6 @@ function mergeRepeated(candidates: readonly PluginCandidate[]): PluginCandidate[
 function isSame(earlier: PluginCandidate, later: PluginCandidate): boolean {
   if (earlier.entry === null || later.entry === null) return earlier.specifier === later.specifier;
   if (earlier.entry !== later.entry) return false;
-  return later.source === 'folder' || earlier.exportName === later.exportName;
+  const [named, again] = [earlier.exportName ?? 'default', later.exportName ?? 'default'];
+  return later.source === 'folder' || named === again;
 }

@@ -78,6 +78,7 @@ function isNamed(name: string, stem: string): boolean {
 }
 
 function locateItem(folder: string, path: string, specifier: string): PluginLocation {
+  refuseUnsafe(specifier);
   const stats = statOrNull(path);
   if (stats === null) throw new PluginLoadError(`Plugin "${specifier}" is a link that leads nowhere`);
   const real = realPathInside(folder, path, specifier);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { discover } from '../../src/discovery/candidates.ts';
 import type { PluginCandidate } from '../../src/discovery/types.ts';
-import { pluginSource, tree } from './tree.ts';
+import { addFiles, pluginSource, tree } from './tree.ts';
 
 interface Wanted {
   readonly specifiers?: string[];
@@ -221,6 +221,12 @@ suite('discover: folders', () => {
     assert.equal(findOne(cwd, { dirs: ['../extra'] }).problem?.code, 'plugin_security');
   });
 
+  test('refuses names that would forge a line of the log', (t) => {
+    const { problem } = findOne(tree(t, { 'plugins/a\nb/index.js': '' }), { dirs: ['plugins'] });
+    assert.equal(problem?.code, 'plugin_security');
+    assert.doesNotMatch(problem.message, /\n/);
+  });
+
   test('reports a sub-folder without an entry point', (t) => {
     const { problem } = findOne(tree(t, { 'plugins/empty': null }), { dirs: ['plugins'] });
     assert.equal(problem?.message, 'Plugin "plugins/empty" has no entry point');
@@ -235,7 +241,12 @@ suite('discover: repeated plugins', () => {
       'plugins/hello/index.js': '',
       'plugins/other/index.js': '',
     });
-    const specifiers = ['./plugins/hello', './plugins/hello/index.js', './plugins/hello'];
+    const specifiers = [
+      './plugins/hello',
+      './plugins/hello/index.js',
+      './plugins/hello',
+      './plugins/hello#default',
+    ];
     const [first, second, ...rest] = find(cwd, { specifiers, dirs: ['plugins', './plugins'] });
     assert.equal(rest.length, 0);
     assert.equal(first?.specifier, './plugins/hello');
@@ -291,7 +302,17 @@ suite('discover: repeated plugins', () => {
       'node_modules/evil/package.json': { name: '@acme/guard' },
       'node_modules/evil/index.js': '',
     });
+    addFiles(cwd, {
+      'node_modules/evil2/package.json': { name: '@acme/guard', llmrouter: { entry: 'index.js' } },
+      'node_modules/evil2/index.js': '',
+      'node_modules/evil2/extra.js': '',
+    });
     assert.deepEqual(findOne(cwd, { specifiers: ['evil#Guard'] }).names, ['evil#Guard', 'evil']);
+    assert.deepEqual(findOne(cwd, { specifiers: ['evil2'] }).names, ['evil2']);
+    assert.deepEqual(findOne(cwd, { specifiers: ['evil2.extra.Guard'] }).names, [
+      'evil2.extra.Guard',
+      'evil2',
+    ]);
   });
 });
 
@@ -359,6 +380,7 @@ suite('discover: paths stay in their folder', () => {
       'node_modules/pkg/package.json': { name: 'pkg', exports: './../../evil.js' },
       'node_modules/pkg2/package.json': { name: 'pkg2', exports: './l.js' },
       'node_modules/pkg2/l.js': { link: '../../evil.js' },
+      'node_modules/pkg4/sub.js': { link: '../../evil.js' },
       'node_modules/pkg3/package.json': { name: 'pkg3', main: '../../evil.js' },
     });
     for (const specifier of [
@@ -371,6 +393,8 @@ suite('discover: paths stay in their folder', () => {
       'pkg',
       'pkg2',
       'pkg3',
+      'pkg4/sub.js',
+      'pkg4.sub.Evil',
     ]) {
       assert.equal(outcome(cwd, specifier), 'plugin_security', specifier);
     }
