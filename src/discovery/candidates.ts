@@ -58,7 +58,7 @@ function candidate(
     const names = [...new Set([...specifiers, ...(packageName === null ? [] : [packageName])])];
     return Object.freeze({ specifier, names: Object.freeze(names), source, ...location, problem: null });
   } catch (thrown) {
-    const nothing = { root: null, entry: null, exportName: null, manifest: null };
+    const nothing = { root: null, entry: null, isFile: false, exportName: null, manifest: null };
     const problem = asProblem(specifier, thrown);
     return Object.freeze({ specifier, names: Object.freeze(specifiers), source, ...nothing, problem });
   }

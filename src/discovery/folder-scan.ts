@@ -83,7 +83,9 @@ function locateItem(folder: string, path: string, specifier: string): PluginLoca
   if (stats === null) throw new PluginLoadError(`Plugin "${specifier}" is a link that leads nowhere`);
   const real = realPathInside(folder, path, specifier);
   if (stats.isDirectory()) return locateFolder(real, specifier);
-  if (stats.isFile()) return { root: dirname(real), entry: real, packageName: null, manifest: null };
+  if (stats.isFile()) {
+    return { root: dirname(real), entry: real, isFile: true, packageName: null, manifest: null };
+  }
   throw new PluginLoadError(`Plugin "${specifier}" is neither a file nor a folder`);
 }
 

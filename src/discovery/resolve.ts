@@ -13,6 +13,7 @@ import type { PluginManifest } from './types.ts';
 export interface PluginLocation {
   readonly root: string;
   readonly entry: string;
+  readonly isFile: boolean;
   /** The package that the plugin is; `null` for a file, or a folder without a package.json. */
   readonly packageName: string | null;
   readonly manifest: PluginManifest | null;
@@ -54,7 +55,7 @@ export function locateFolder(folder: string, specifier: string): PluginLocation 
   const pkg = readPackageJson(folder, specifier);
   const manifest = pkg === null ? null : parseManifest(pkg, specifier);
   const entry = folderEntry(folder, pkg, specifier);
-  return { root: folder, entry, packageName: packageName(pkg), manifest };
+  return { root: folder, entry, isFile: false, packageName: packageName(pkg), manifest };
 }
 
 function describe({ kind, module }: SpecifierReading): string {
@@ -77,7 +78,7 @@ function locatePath(path: string, specifier: string, cwd: string): PluginLocatio
 function locateFile(file: string, specifier: string): PluginLocation {
   const owner = ancestors(dirname(file)).find((folder) => statOrNull(join(folder, 'package.json')) !== null);
   if (owner !== undefined && isManifestEntry(owner, file, specifier)) return locateFolder(owner, specifier);
-  return { root: dirname(file), entry: file, packageName: null, manifest: null };
+  return { root: dirname(file), entry: file, isFile: true, packageName: null, manifest: null };
 }
 
 function isManifestEntry(folder: string, file: string, specifier: string): boolean {
@@ -102,7 +103,7 @@ function locatePackageMain(name: string, root: string, specifier: string, cwd: s
   const found = pkg === null || manifestEntry(pkg) !== null ? null : importedFile(name, specifier, cwd);
   if (pkg === null || found === null) return locateFolder(root, specifier);
   const entry = realPathInside(root, found, specifier);
-  return { root, entry, packageName: name, manifest: parseManifest(pkg, specifier) };
+  return { root, entry, isFile: false, packageName: name, manifest: parseManifest(pkg, specifier) };
 }
 
 function locatePackageModule(
@@ -120,7 +121,7 @@ function locatePackageModule(
     if (found === null) continue;
     const entry = realPathInside(root, found, specifier);
     if (isManifestEntry(root, entry, specifier)) return locateFolder(root, specifier);
-    return { root, entry, packageName: null, manifest: null };
+    return { root, entry, isFile: false, packageName: null, manifest: null };
   }
   return null;
 }

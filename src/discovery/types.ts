@@ -16,6 +16,8 @@ export interface PluginCandidate {
    * others may share); `null` when `problem` is set.
    */
   readonly root: string | null;
+  /** True for a single file, `false` for a folder, a package or a `problem`. */
+  readonly isFile: boolean;
   /** Real path of the module to import; `null` when `problem` is set. */
   readonly entry: string | null;
   /** The export named by the specifier. */

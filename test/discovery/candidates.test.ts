@@ -210,6 +210,19 @@ suite('discover: folders', () => {
     assert.deepEqual(names(`${cwd}/plugins`)[2], [`${cwd}/plugins/two`]);
   });
 
+  test('tells single files, whose folder others share, from folders and packages', (t) => {
+    const cwd = tree(t, {
+      'plugins/a/index.js': '',
+      'plugins/b.js': '',
+      'c.js': '',
+      'node_modules/d/e.js': '',
+    });
+    assert.deepEqual(
+      find(cwd, { specifiers: ['./c.js', 'd/e.js', './x'], dirs: ['plugins'] }).map(({ isFile }) => isFile),
+      [true, false, false, false, true],
+    );
+  });
+
   test('does not mind a missing default folder, but reports any other', (t) => {
     const cwd = tree(t, { file: '' });
     assert.deepEqual(find(cwd, { dirs: ['plugins'] }), []);
