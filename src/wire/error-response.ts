@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import { clientErrorStatus, type ErrorBody, GatewayError, isGatewayError, toErrorBody } from '../errors.ts';
+import { clientErrorStatus, GatewayError, isGatewayError } from '../errors.ts';
+import { errorBodyFor } from './dialect.ts';
 
 /** What a client gets for whatever was thrown: an unknown error is a bare 500, its cause stays in the log. */
 export function toClientError(thrown: unknown): GatewayError {
@@ -9,16 +10,35 @@ export function toClientError(thrown: unknown): GatewayError {
   return new GatewayError(codeForStatus(status), clientMessage(thrown, status), { status, cause: thrown });
 }
 
+/** What a handler may have said about a body that is not sent now. */
+const STALE_FIELDS: readonly string[] = [
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-range',
+  'etag',
+  'last-modified',
+  'transfer-encoding',
+];
+
 /**
- * Answers with an error. When the head has gone out already nothing can be said any more: the connection is cut, so
- * that the client does not take half an answer for a whole one.
+ * Answers with an error, in the dialect of the request's path. When the head has gone out already nothing can be said
+ * any more: the connection is cut, so that the client does not take half an answer for a whole one. An answer that is
+ * complete stays as it is.
  */
 export function sendError(res: ServerResponse, error: GatewayError): void {
+  if (res.writableEnded) return;
   if (res.headersSent) {
     res.destroy();
     return;
   }
-  sendJson(res, error.status, toErrorBody(error) satisfies ErrorBody);
+  for (const name of STALE_FIELDS) res.removeHeader(name);
+  // RFC 9110, section 11.6.1: a 401 names at least one way to authenticate.
+  if (error.status === 401 && !res.hasHeader('www-authenticate')) {
+    res.setHeader('www-authenticate', 'Bearer');
+  }
+  sendJson(res, error.status, errorBodyFor(res.req, error));
 }
 
 /** Answers with a JSON body of known length. */
