@@ -41,13 +41,16 @@ export function resolveMetadata(plugin: object, origin: MetadataOrigin): Resolve
   return withDefaults({ ...fields, capabilities }, manifest.metadata.name);
 }
 
-/** What the code wrote out; nothing for a legacy plugin. Getters and proxies may throw at every touch. */
+/** A legacy plugin's own failure mode is part of its default metadata, so it wins over the global one. */
+const LEGACY: MetadataFields = Object.freeze({ failureMode: 'continue' });
+
+/** What the code wrote out. Getters and proxies may throw at every touch. */
 function readFields(plugin: object, origin: MetadataOrigin): MetadataFields {
   const label = `Plugin "${origin.specifier}"`;
   let problems: readonly string[];
   try {
     const metadata: unknown = (plugin as { metadata?: unknown }).metadata;
-    if (metadata === undefined) return {};
+    if (metadata === undefined) return origin.manifest === null ? LEGACY : {};
     const result = checkFields(metadata, origin.manifest === null);
     if (result.problems === null) return result.fields;
     problems = result.problems;

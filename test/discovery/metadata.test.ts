@@ -191,11 +191,11 @@ suite('resolveMetadata: "Plugin Metadata"', () => {
 });
 
 suite('resolveMetadata: "Backwards Compatibility"', () => {
-  test('gives a legacy plugin its class name, version 0.0.0, priority 1000 and no declared capabilities', () => {
+  test('gives a legacy plugin its class name, version 0.0.0, priority 1000, mode continue and no declared capabilities', () => {
     const { name, version, capabilities, priority, failureMode } = resolve({}, undefined, 'LegacyPlugin');
     assert.deepEqual(
       { name, version, capabilities, priority, failureMode },
-      { name: 'LegacyPlugin', version: '0.0.0', capabilities: null, priority: 1000, failureMode: null },
+      { name: 'LegacyPlugin', version: '0.0.0', capabilities: null, priority: 1000, failureMode: 'continue' },
     );
   });
 
