@@ -246,7 +246,7 @@ describe('the embedded store among processes', () => {
 
   it('opens and counts right when processes start at once', async () => {
     const writers = Array.from({ length: 3 }, () =>
-      spawn(process.execPath, [WRITER, dir, '200'], { stdio: 'inherit' }),
+      spawn(process.execPath, [WRITER, dir, '3000'], { stdio: 'inherit' }),
     );
     const exits = await Promise.all(writers.map((writer) => once(writer, 'close')));
     assert.deepEqual(
@@ -254,7 +254,7 @@ describe('the embedded store among processes', () => {
       [0, 0, 0],
     );
     const store = openSqliteStore({ dir, clock: Date });
-    assert.equal(await store.get('n'), 600);
+    assert.equal(await store.get('n'), 9000);
     store.close();
   });
 });
