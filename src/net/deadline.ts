@@ -5,21 +5,35 @@ export interface Deadline {
   /** Starts the clock of a phase, instead of the one that runs. */
   enter(phase: string, timeoutMs: number): void;
   /** Stops the clock of the phase: the next delay is the caller's own. */
-  leave(): void;
+  readonly leave: () => void;
   /** Stops everything. */
-  end(): void;
+  readonly end: () => void;
 }
 
 /** Starts the clock of a whole request. */
 export function startDeadline(totalTimeoutMs: number, caller: AbortSignal | null): Deadline {
   const controller = new AbortController();
   let phaseTimer: NodeJS.Timeout | undefined;
-  const expire = (what: string, timeoutMs: number) =>
-    setTimeout(() => controller.abort(timeoutError(what, timeoutMs)), timeoutMs);
-  const onAbort = () => controller.abort(caller?.reason);
-  const totalTimer = expire('the whole request', totalTimeoutMs);
+  // Not waited for at exit: an answer that nobody reads is no reason to stay.
+  const totalTimer = expire('the whole request', totalTimeoutMs).unref();
+  const onAbort = () => abort(caller?.reason);
   caller?.addEventListener('abort', onAbort);
   if (caller?.aborted) onAbort();
+
+  function expire(what: string, timeoutMs: number): NodeJS.Timeout {
+    return setTimeout(() => abort(timeoutError(what, timeoutMs)), timeoutMs);
+  }
+
+  function abort(reason: unknown): void {
+    end();
+    controller.abort(reason);
+  }
+
+  function end(): void {
+    clearTimeout(phaseTimer);
+    clearTimeout(totalTimer);
+    caller?.removeEventListener('abort', onAbort);
+  }
 
   return {
     signal: controller.signal,
@@ -28,11 +42,7 @@ export function startDeadline(totalTimeoutMs: number, caller: AbortSignal | null
       phaseTimer = expire(phase, timeoutMs);
     },
     leave: () => clearTimeout(phaseTimer),
-    end() {
-      clearTimeout(phaseTimer);
-      clearTimeout(totalTimer);
-      caller?.removeEventListener('abort', onAbort);
-    },
+    end,
   };
 }
 

@@ -78,10 +78,13 @@ function requireLength(headers: Headers, maxBytes: number): void {
 function bodyStream(answer: RawAnswer, limits: ResponseLimits, deadline: Deadline): ReadableStream {
   const { source, provesItsEnd } = decoded(answer, limits.maxResponseBytes);
   const chunks: AsyncIterator<Uint8Array> = source[Symbol.asyncIterator]();
+  // Also when it is closed from below before anyone has read it.
+  source.once('close', deadline.end);
   const isWhole = provesItsEnd || hasFraming(answer.headers);
   let received = 0;
 
   async function pull(controller: ReadableByteStreamController): Promise<void> {
+    deadline.signal.throwIfAborted();
     deadline.enter('the wait for more of the body', limits.bodyTimeoutMs);
     const { done, value } = await chunks.next();
     deadline.leave();
@@ -89,7 +92,6 @@ function bodyStream(answer: RawAnswer, limits: ResponseLimits, deadline: Deadlin
       if (!isWhole) throw new Error('the body ended with its connection: nothing tells whether it is whole');
       controller.close();
       controller.byobRequest?.respond(0);
-      deadline.end();
       return;
     }
     received += value.byteLength;
