@@ -14,7 +14,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   wire: ['errors', 'plugin-api'],
   net: ['errors', 'plugin-api'],
   storage: ['errors', 'plugin-api'],
-  telemetry: ['errors', 'plugin-api'],
+  telemetry: ['errors', 'plugin-api', 'containment'],
   containment: ['errors', 'plugin-api'],
 };
 

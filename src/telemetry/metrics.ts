@@ -1,0 +1,107 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { PluginMetrics } from '../plugin-api/metrics.ts';
+import { PluginLedger } from './plugin-ledger.ts';
+import { createPluginMetrics } from './plugin-metrics.ts';
+
+/** Counts of HTTP answers, as the server keeps them. */
+export interface HttpCounts {
+  rows(): readonly {
+    readonly surface: string;
+    readonly method: string;
+    readonly status: string;
+    readonly count: number;
+  }[];
+}
+
+/** What `/metrics` says of plugins besides their costs. */
+export type PluginStates = () => readonly { readonly name: string; readonly state: string }[];
+
+/** All numbers of one gateway. Stages keep plain counters; they are read when somebody scrapes. */
+export interface Metrics {
+  readonly ledger: PluginLedger;
+  forPlugin(plugin: string): PluginMetrics;
+  observeHttp(counts: HttpCounts): void;
+  observePlugins(states: PluginStates): void;
+  /** The text that `GET /metrics` answers. */
+  render(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+/** Makes a registry of its own: several gateways may live in one process. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const ledger = new PluginLedger();
+  const plugins = new Map<string, PluginMetrics>();
+  const prefixes = new Set<string>();
+  collectDefaultMetrics({ register: registry });
+  registerLedger(registry, ledger);
+  return {
+    ledger,
+    forPlugin(plugin) {
+      const known = plugins.get(plugin);
+      if (known !== undefined) return known;
+      const metrics = createPluginMetrics(registry, plugin, uniquePrefix(prefixes, plugin));
+      plugins.set(plugin, metrics);
+      return metrics;
+    },
+    observeHttp: (counts) => registerHttp(registry, counts),
+    observePlugins: (states) => registerStates(registry, states),
+    render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  };
+}
+
+/** `my-plugin` becomes `llmrouter_plugin_my_plugin`; a second plugin of that prefix gets a number. */
+function uniquePrefix(taken: Set<string>, plugin: string): string {
+  const base = `llmrouter_plugin_${plugin.replace(/[^a-zA-Z0-9]/g, '_')}`;
+  let prefix = base;
+  for (let n = 2; taken.has(prefix); n++) prefix = `${base}_${n}`;
+  taken.add(prefix);
+  return prefix;
+}
+
+const LEDGER_METRICS = [
+  ['calls', 'llmrouter_plugin_calls_total', 'Calls into a plugin'],
+  ['failures', 'llmrouter_plugin_failures_total', 'Calls into a plugin that failed, time-outs included'],
+  ['timeouts', 'llmrouter_plugin_timeouts_total', 'Calls into a plugin that did not settle in time'],
+  ['seconds', 'llmrouter_plugin_seconds_total', 'Seconds from call to settlement, waiting included'],
+] as const;
+
+function registerLedger(registry: Registry, ledger: PluginLedger): void {
+  for (const [field, name, help] of LEDGER_METRICS) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['plugin', 'phase'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { plugin, phase, counters } of ledger.rows()) this.inc({ plugin, phase }, counters[field]);
+      },
+    });
+  }
+}
+
+function registerHttp(registry: Registry, counts: HttpCounts): void {
+  new Counter({
+    name: 'llmrouter_http_responses_total',
+    help: 'Answers given, by surface, method and class of status',
+    labelNames: ['surface', 'method', 'status'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { count, ...labels } of counts.rows()) this.inc(labels, count);
+    },
+  });
+}
+
+function registerStates(registry: Registry, states: PluginStates): void {
+  new Gauge({
+    name: 'llmrouter_plugin_state',
+    help: 'The state that a plugin is in (1)',
+    labelNames: ['plugin', 'state'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { name, state } of states()) this.set({ plugin: name, state }, 1);
+    },
+  });
+}
