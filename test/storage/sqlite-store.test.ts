@@ -228,7 +228,7 @@ describe('the embedded store among processes', () => {
   afterEach(() => rmSync(dir, { recursive: true }));
 
   it('has every acknowledged write after its process was killed in the middle of writing', async () => {
-    const child = spawn(process.execPath, [WRITER, dir, 'forever'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [WRITER, dir, 'forever'], { stdio: ['ignore', 'pipe', 'ignore'] });
     let said = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       said += text;
@@ -246,7 +246,7 @@ describe('the embedded store among processes', () => {
 
   it('opens and counts right when processes start at once', async () => {
     const writers = Array.from({ length: 3 }, () =>
-      spawn(process.execPath, [WRITER, dir, '3000'], { stdio: 'inherit' }),
+      spawn(process.execPath, [WRITER, dir, '3000'], { stdio: 'ignore' }),
     );
     const exits = await Promise.all(writers.map((writer) => once(writer, 'close')));
     assert.deepEqual(
