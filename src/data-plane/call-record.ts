@@ -1,0 +1,24 @@
+import type { GatewayError } from '../errors.ts';
+import type { CallRecord } from '../plugin-api/exporter.ts';
+import type { Call } from './call.ts';
+
+/** The account of a finished call, for the exporters. */
+export function toCallRecord(call: Call, error: GatewayError | null): CallRecord {
+  const { answer } = call;
+  return Object.freeze({
+    id: call.id,
+    surface: 'chat.completions',
+    model: call.body.model,
+    deployment: answer.attempts === 0 ? null : answer.deployment,
+    provider: call.provider,
+    identity: call.identity?.id ?? null,
+    stream: call.stream,
+    status: answer.status,
+    error: error?.code ?? null,
+    attempts: answer.attempts,
+    usage: call.usage,
+    startedAt: call.startedAt,
+    totalMs: answer.elapsedMs(),
+    firstByteMs: answer.firstByteMs,
+  });
+}

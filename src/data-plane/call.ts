@@ -1,0 +1,127 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Pipeline } from '../pipeline/types.ts';
+import type { Identity } from '../plugin-api/auth.ts';
+import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
+import type { GatewayRequest } from '../wire/message.ts';
+import type { ChatBody } from './chat-body.ts';
+import type { ClientAnswer } from './client-answer.ts';
+import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
+import type { Attempt } from './upstream/attempt.ts';
+import type { UpstreamCall } from './upstream/upstream.ts';
+
+/** All that belongs to one LLM call while it is served. */
+export class Call implements UpstreamCall {
+  readonly id: string;
+  readonly identity: Identity | null;
+  readonly clientHeaders: IncomingHttpHeaders;
+  readonly pipeline: Pipeline;
+  readonly answer: ClientAnswer;
+  /** Epoch milliseconds. */
+  readonly startedAt: number = Date.now();
+  /** What the client wants, whatever a hook makes of the body. */
+  readonly stream: boolean;
+  /** The provider that was tried last. */
+  provider: string | null = null;
+  usage: LlmUsage | null = null;
+  #body: ChatBody;
+  #request: LlmRequest | null = null;
+  #attempt: Attempt | null = null;
+  #aborter: AbortController | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(req: GatewayRequest, answer: ClientAnswer, pipeline: Pipeline, body: ChatBody) {
+    this.id = req.id;
+    this.identity = req.identity;
+    this.clientHeaders = req.headers;
+    this.pipeline = pipeline;
+    this.answer = answer;
+    this.stream = body.stream;
+    this.#body = body;
+    answer.onGone = () => this.#gone();
+    answer.onDrain = () => this.resumeUpstream();
+  }
+
+  get body(): ChatBody {
+    return this.#body;
+  }
+
+  /** A hook has changed the body. */
+  set body(body: ChatBody) {
+    this.#body = body;
+    this.#request = null;
+    this.prepare();
+  }
+
+  /** The call as plugins see it: ready-made when hooks will read it, else only as far as somebody asks. */
+  get request(): LlmRequest {
+    this.#request ??= new LazyLlmRequest(this, this.#body);
+    return this.#request;
+  }
+
+  /** The call as plugins have seen it so far, `null` when none has. */
+  get seenRequest(): LlmRequest | null {
+    return this.#request;
+  }
+
+  /**
+   * Makes the request when hooks will read it.
+   *
+   * @throws GatewayError `invalid_json`, for bodies that two parsers may read differently
+   */
+  prepare(): void {
+    if (this.#isHooked()) this.#request ??= toLlmRequest(this, this.#body);
+  }
+
+  /** Aborted when the client is gone. */
+  abort(): AbortSignal {
+    this.#aborter ??= new AbortController();
+    if (this.answer.gone) this.#aborter.abort();
+    return this.#aborter.signal;
+  }
+
+  /** The attempt that ends when the client goes. */
+  set attempt(attempt: Attempt) {
+    this.#attempt = attempt;
+    if (this.answer.gone) attempt.abort();
+  }
+
+  /** Lets the upstream go on after a pause. */
+  resumeUpstream(): void {
+    this.#attempt?.resume();
+  }
+
+  /** Stops the upstream, if one is still answering. */
+  stopUpstream(): void {
+    this.#attempt?.abort();
+  }
+
+  /** Resolves after `ms` milliseconds, or at once when the client goes. */
+  async sleep(ms: number): Promise<void> {
+    if (this.answer.gone) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #gone(): void {
+    this.#attempt?.abort();
+    this.#aborter?.abort();
+    this.#wake?.();
+  }
+
+  #isHooked(): boolean {
+    const { llm } = this.pipeline;
+    return (
+      llm.onRequest !== null ||
+      llm.evaluateInput !== null ||
+      llm.onRoute !== null ||
+      llm.onChunk !== null ||
+      llm.evaluateOutput !== null ||
+      llm.observeOutput !== null ||
+      llm.onResponse !== null ||
+      llm.onError !== null
+    );
+  }
+}

@@ -1,0 +1,188 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import { GatewayError } from '../errors.ts';
+import { readBody } from '../wire/body.ts';
+import { charset, isJsonType, mediaType } from '../wire/headers.ts';
+import { type JsonMap, type Member, mapJsonObject } from './json-scan.ts';
+
+/** A chat request nests some ten levels; recursive readers behind the gateway die of some thousands. */
+const MAX_DEPTH = 256;
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * A request's JSON body: the bytes as the client sent them and what the gateway has to know of them. The bytes are
+ * what is forwarded, so that unknown fields, numbers and escapes reach the upstream as they were written.
+ */
+export class ChatBody {
+  readonly bytes: Buffer;
+  /** The parsed body. Frozen by {@link ChatBody.guarded} only. */
+  readonly json: JsonObject;
+  readonly model: string;
+  readonly stream: boolean;
+  readonly #map: JsonMap;
+  readonly #modelAt: Member;
+
+  private constructor(bytes: Buffer, json: JsonObject, map: JsonMap) {
+    this.bytes = bytes;
+    this.json = json;
+    this.#map = map;
+    this.#modelAt = soleMember(map, 'model');
+    soleMember(map, 'stream', false);
+    this.model = readModel(json);
+    this.stream = readStream(json);
+  }
+
+  /**
+   * Reads a body as it came.
+   *
+   * @throws GatewayError `invalid_json`: no JSON object in UTF-8, nested too deep, or with `model` or `stream` written
+   * twice; `invalid_request`: no usable `model`, or `stream` is no boolean
+   */
+  static parse(bytes: Buffer): ChatBody {
+    const json = parseObject(bytes);
+    const map = mapJsonObject(bytes);
+    if (map.depth > MAX_DEPTH) throw invalidJson(`nested deeper than ${MAX_DEPTH} levels`);
+    return new ChatBody(bytes, json, map);
+  }
+
+  /** The body that a hook gave. */
+  static of(json: JsonObject): ChatBody {
+    return ChatBody.parse(Buffer.from(JSON.stringify(json)));
+  }
+
+  /** The bytes with another model's name in them, and nothing else changed. */
+  withModel(model: string): Buffer {
+    if (model === this.model) return this.bytes;
+    const { start, end } = this.#modelAt;
+    return Buffer.concat([
+      this.bytes.subarray(0, start),
+      Buffer.from(JSON.stringify(model)),
+      this.bytes.subarray(end),
+    ]);
+  }
+
+  /**
+   * The parsed body for those who judge it, deeply frozen.
+   *
+   * @throws GatewayError `invalid_json`, when any object has a key twice: the one that a guard does not see may be the
+   * one that the upstream obeys
+   */
+  guarded(): JsonObject {
+    if (freeze(this.json) !== this.#map.memberCount) throw invalidJson('an object has the same key twice');
+    return this.json;
+  }
+}
+
+/**
+ * The body of a chat request: what a middleware has left in `req.body`, or else what is still on the wire.
+ *
+ * @throws GatewayError `unsupported_media_type`, `body_too_large`, and those of {@link ChatBody.parse}
+ */
+export async function readChatBody(
+  req: IncomingMessage & { readonly body?: unknown },
+  limit: number,
+): Promise<ChatBody> {
+  if (req.body !== undefined) return ChatBody.parse(toBytes(req.body));
+  refuseOtherMedia(req);
+  return ChatBody.parse(await readBody(req, limit));
+}
+
+function toBytes(body: unknown): Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+/** A missing content type is taken for JSON, as OpenAI's API does. */
+function refuseOtherMedia(req: IncomingMessage): void {
+  const type = req.headers['content-type'];
+  if (type !== undefined && type !== 'application/json') refuseOtherType(type);
+  const encoding = req.headers['content-encoding'];
+  if (encoding === undefined || encoding.trim().toLowerCase() === 'identity') return;
+  throw new GatewayError(
+    'unsupported_media_type',
+    `Content-Encoding is ${quote(encoding)}, expected none: request bodies are taken uncompressed`,
+  );
+}
+
+function refuseOtherType(type: string): void {
+  const set = charset(type);
+  if (isJsonType(mediaType(type)) && (set === null || set === 'utf-8' || set === 'utf8')) return;
+  throw new GatewayError(
+    'unsupported_media_type',
+    `Content-Type is ${quote(type)}, expected application/json in UTF-8`,
+  );
+}
+
+function parseObject(bytes: Buffer): JsonObject {
+  if (!isUtf8(bytes)) throw invalidJson('not UTF-8');
+  const value = parseJson(bytes.toString());
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  throw invalidJson('expected an object');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // V8's message quotes the text around the fault: it may be a prompt, and messages end up in logs.
+    throw invalidJson('not well-formed');
+  }
+}
+
+/**
+ * The one member called `name`. A repeated key is refused, and so is one that differs in case alone: readers that
+ * ignore case (Go's encoding/json) would let `Model` override the `model` that the gateway has checked.
+ */
+function soleMember(map: JsonMap, name: string, required?: true): Member;
+function soleMember(map: JsonMap, name: string, required: false): Member | null;
+function soleMember(map: JsonMap, name: string, required = true): Member | null {
+  let found: Member | null = null;
+  for (const member of map.members) {
+    if (member.key.length !== name.length || member.key.toLowerCase() !== name) continue;
+    if (found !== null || member.key !== name)
+      throw invalidJson(`"${name}" is written twice or in another case`);
+    found = member;
+  }
+  if (found === null && required) throw invalidRequest(name, 'is missing');
+  return found;
+}
+
+function readModel(json: JsonObject): string {
+  const { model } = json;
+  if (typeof model === 'string' && model.trim() !== '') return model;
+  throw invalidRequest('model', 'must be a string that is not blank');
+}
+
+function readStream(json: JsonObject): boolean {
+  const { stream } = json;
+  if (stream === undefined || stream === null) return false;
+  if (typeof stream === 'boolean') return stream;
+  throw invalidRequest('stream', 'must be true or false');
+}
+
+/** Freezes a tree of JSON values and counts the members of its objects. Its depth is bounded by {@link MAX_DEPTH}. */
+function freeze(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  Object.freeze(value);
+  let members = 0;
+  if (Array.isArray(value)) {
+    for (const item of value) members += freeze(item);
+    return members;
+  }
+  for (const item of Object.values(value)) members += 1 + freeze(item);
+  return members;
+}
+
+function invalidJson(why: string): GatewayError {
+  return new GatewayError('invalid_json', `The request body is no valid JSON: ${why}`);
+}
+
+function invalidRequest(param: string, what: string): GatewayError {
+  return new GatewayError('invalid_request', `The parameter "${param}" ${what}`, { param });
+}
+
+function quote(value: string): string {
+  return JSON.stringify(value.slice(0, 80));
+}

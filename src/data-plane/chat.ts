@@ -1,0 +1,106 @@
+import type { Logger } from 'winston';
+import type { GatewayError } from '../errors.ts';
+import type { Pipeline } from '../pipeline/types.ts';
+import { ClientGoneError } from '../wire/body.ts';
+import { toClientError } from '../wire/error-response.ts';
+import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import { Call } from './call.ts';
+import { toCallRecord } from './call-record.ts';
+import { ChatBody, readChatBody } from './chat-body.ts';
+import { ClientAnswer } from './client-answer.ts';
+import { deliverHookAnswer, deliverWhole } from './deliver.ts';
+import { assertMayUse } from './models.ts';
+import type { Router } from './routing/router.ts';
+import { type Routed, Trial } from './trial.ts';
+import { UpstreamFailure } from './upstream/failure.ts';
+
+export interface ChatOptions {
+  readonly router: Router;
+  readonly numRetries: number;
+  /** Bytes. */
+  readonly bodyLimit: number;
+  readonly log: Logger;
+}
+
+/** `POST /v1/chat/completions`. */
+export class ChatCompletions {
+  readonly #trial: Trial;
+  readonly #bodyLimit: number;
+  readonly #log: Logger;
+
+  constructor(options: ChatOptions) {
+    this.#trial = new Trial(options);
+    this.#bodyLimit = options.bodyLimit;
+    this.#log = options.log;
+  }
+
+  /** Serves one call. Never rejects: every failure has become an answer. */
+  async handle(req: GatewayRequest, res: GatewayResponse, pipeline: Pipeline): Promise<void> {
+    const answer = new ClientAnswer(req, res);
+    let call: Call | null = null;
+    let failure: GatewayError | null = null;
+    try {
+      answer.beginWait();
+      const body = await readChatBody(req, this.#bodyLimit);
+      answer.endWait();
+      call = new Call(req, answer, pipeline, body);
+      await this.#serve(call);
+    } catch (thrown) {
+      failure = this.#fail(req, answer, call, thrown);
+    }
+    if (call !== null && pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
+  }
+
+  /** The phases of a call, in their order. */
+  async #serve(call: Call): Promise<void> {
+    const { llm } = call.pipeline;
+    call.prepare();
+    const response = await applyRequestHooks(call);
+    assertMayUse(call.identity, call.body.model);
+    if (response !== null) {
+      await deliverHookAnswer(call, response);
+      return;
+    }
+    if (llm.evaluateInput !== null) await llm.evaluateInput(call.request);
+    const routed = await this.#trial.run(call);
+    if (routed !== null) await deliver(call, routed);
+  }
+
+  #fail(req: GatewayRequest, answer: ClientAnswer, call: Call | null, thrown: unknown): GatewayError | null {
+    call?.stopUpstream();
+    if (answer.gone || thrown instanceof ClientGoneError) return null;
+    const failed = thrown instanceof UpstreamFailure ? thrown : null;
+    const error = failed?.error ?? toClientError(thrown);
+    if (error.code === 'internal_error') {
+      this.#log.error('chat completion failed', { requestId: req.id, error: thrown });
+    }
+    answer.error(error, failed ?? {});
+    const request = call?.seenRequest;
+    if (request != null) call?.pipeline.llm.onError?.(request, error);
+    return error;
+  }
+}
+
+/** Resolves to the answer that a hook gave, `null` when the call goes on. */
+async function applyRequestHooks(call: Call): Promise<Readonly<Record<string, unknown>> | null> {
+  const { onRequest } = call.pipeline.llm;
+  if (onRequest === null) return null;
+  const before = call.request;
+  const { request, response } = await onRequest(before);
+  if (request.body !== before.body) call.body = ChatBody.of(request.body);
+  return response;
+}
+
+async function deliver(call: Call, routed: Routed): Promise<void> {
+  if (routed.kind !== 'streaming') {
+    await deliverWhole(call, routed);
+    return;
+  }
+  try {
+    await routed.play();
+    if (!call.answer.gone) routed.report(null);
+  } catch (error) {
+    if (error instanceof UpstreamFailure) routed.report(error);
+    throw error;
+  }
+}

@@ -1,0 +1,152 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import { type ErrorBody, type GatewayError, toErrorBody } from '../errors.ts';
+import { sendError, sendJson } from '../wire/error-response.ts';
+import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import { encodeEvent } from './sse.ts';
+
+/** The status that call records give to a client that hung up before its answer. */
+export const CLIENT_GONE_STATUS = 499;
+
+/** What `x-llmrouter-deployment` says when no deployment had a part in the answer. */
+const NO_DEPLOYMENT = 'none';
+
+/** What an upstream has said of its error. */
+export interface ErrorDetails {
+  /** The body instead of the error's own. */
+  readonly body?: ErrorBody | null;
+  readonly retryAfter?: string | null;
+}
+
+/**
+ * The client's side of one call: writes the answer's head with the gateway's own headers, and keeps the account of
+ * whose time was spent. Headers that the server has set already stay.
+ */
+export class ClientAnswer {
+  readonly #res: GatewayResponse;
+  readonly #arrivedAt: number;
+  #waitingSince = -1;
+  #waitedMs = 0;
+  #drained: (() => void) | null = null;
+  /** Calls it when the client has taken what was written and more may come. */
+  onDrain: (() => void) | null = null;
+  /** Calls it when the client hangs up before the answer is complete. */
+  onGone: (() => void) | null = null;
+  /** The client has hung up. */
+  gone: boolean;
+  /** The id of the deployment that was tried last. */
+  deployment: string = NO_DEPLOYMENT;
+  attempts = 0;
+  /** The answer is an event stream, and its head is out. */
+  streaming = false;
+  /** Milliseconds from arrival to the first byte of the answer, `null` before it. */
+  firstByteMs: number | null = null;
+
+  constructor(req: GatewayRequest, res: GatewayResponse) {
+    this.#res = res;
+    this.#arrivedAt = req.receivedAt;
+    this.gone = res.destroyed;
+    res.on('close', () => this.#closed());
+    res.on('drain', () => this.#drain());
+  }
+
+  get status(): number {
+    return this.gone && !this.#res.headersSent ? CLIENT_GONE_STATUS : this.#res.statusCode;
+  }
+
+  /** Milliseconds since the request arrived. */
+  elapsedMs(): number {
+    return performance.now() - this.#arrivedAt;
+  }
+
+  /** From here until {@link endWait} it is others who take the time: the client's upload, the upstream, a back-off. */
+  beginWait(): void {
+    this.#waitingSince = performance.now();
+  }
+
+  endWait(): void {
+    if (this.#waitingSince === -1) return;
+    this.#waitedMs += performance.now() - this.#waitingSince;
+    this.#waitingSince = -1;
+  }
+
+  /** The whole answer in one write. */
+  json(status: number, headers: OutgoingHttpHeaders, body: Buffer): void {
+    if (this.gone) return;
+    headers['content-length'] = body.length;
+    headers['content-type'] ??= 'application/json';
+    this.#writeHead(status, headers);
+    this.#res.end(body);
+  }
+
+  openStream(status: number, headers: OutgoingHttpHeaders): void {
+    this.streaming = true;
+    if (this.gone) return;
+    headers['content-type'] = 'text/event-stream; charset=utf-8';
+    headers['cache-control'] ??= 'no-cache';
+    // nginx would collect the events of a stream into one piece.
+    headers['x-accel-buffering'] = 'no';
+    this.#writeHead(status, headers);
+  }
+
+  /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
+  write(events: Buffer): boolean {
+    return this.gone || this.#res.write(events);
+  }
+
+  /** Writes, and waits until more may be written. Resolves as well when the client is gone. */
+  async send(events: Buffer): Promise<void> {
+    if (this.write(events)) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#drained = resolve;
+    await promise;
+  }
+
+  end(events: Buffer): void {
+    if (!this.gone) this.#res.end(events);
+  }
+
+  /** Answers with an error; in a stream that has begun, with an error event and no `[DONE]`. */
+  error(error: GatewayError, { body = null, retryAfter = null }: ErrorDetails = {}): void {
+    if (this.gone) return;
+    if (this.streaming) {
+      this.#res.end(encodeEvent(body ?? toErrorBody(error)));
+      return;
+    }
+    if (retryAfter !== null) this.#res.setHeader('retry-after', retryAfter);
+    for (const [name, value] of Object.entries(this.#ownHeaders())) this.#res.setHeader(name, value);
+    if (body === null) sendError(this.#res, error);
+    else sendJson(this.#res, error.status, body);
+  }
+
+  #writeHead(status: number, headers: OutgoingHttpHeaders): void {
+    this.endWait();
+    this.firstByteMs = this.elapsedMs();
+    this.#res.writeHead(status, Object.assign(headers, this.#ownHeaders()));
+  }
+
+  #ownHeaders(): Record<string, string> {
+    this.endWait();
+    return {
+      'x-llmrouter-deployment': this.deployment,
+      'x-llmrouter-attempts': String(this.attempts),
+      'x-llmrouter-overhead-ms': String(Math.round((this.elapsedMs() - this.#waitedMs) * 1000) / 1000),
+    };
+  }
+
+  #drain(): void {
+    this.onDrain?.();
+    this.#wake();
+  }
+
+  #closed(): void {
+    if (this.#res.writableFinished) return;
+    this.gone = true;
+    this.onGone?.();
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#drained?.();
+    this.#drained = null;
+  }
+}

@@ -1,0 +1,136 @@
+import type { Logger } from 'winston';
+import type { DeploymentConfig, RoutingConfig } from '../config/types.ts';
+import type { ModelInfo } from '../plugin-api/models.ts';
+import { ChatCompletions } from './chat.ts';
+import { createEchoProvider } from './echo.ts';
+import { toModels } from './models.ts';
+import { createGroups } from './routing/group.ts';
+import { Router } from './routing/router.ts';
+import type { Random } from './routing/shuffle.ts';
+import {
+  type DataPlaneHandler,
+  getModel,
+  listModels,
+  MODEL_PREFIX,
+  methodNotAllowed,
+  notImplemented,
+} from './surfaces.ts';
+import { Upstreams } from './upstream/upstreams.ts';
+
+export type { DataPlaneHandler } from './surfaces.ts';
+
+export interface DataPlaneOptions {
+  /** None: the built-in model `echo` is served. */
+  readonly deployments: readonly DeploymentConfig[];
+  readonly routing: RoutingConfig;
+  /** Largest request body, in bytes. */
+  readonly bodyLimit: number;
+  readonly log: Logger;
+  /** Milliseconds of a clock that never goes back, for cool-downs. Default: `performance.now`. */
+  readonly clock?: () => number;
+  /** Default: `Math.random`. */
+  readonly random?: Random;
+}
+
+/** The LLM surfaces of the gateway: contract section 6, "the LLM data plane". */
+export interface DataPlane {
+  /** Express-style patterns of the paths that belong to the data plane; no plugin may register them. */
+  readonly paths: readonly string[];
+  /**
+   * The handler for a request, `null` when the path is none of the data plane's. One look-up in a table.
+   *
+   * @param path as the client sent it, without the query
+   */
+  find(method: string, path: string): DataPlaneHandler | null;
+  /** The models that clients can ask for. */
+  models(): readonly ModelInfo[];
+  /** Closes the connections to upstreams. Calls that still run fail: drain the server first. */
+  close(): Promise<void>;
+}
+
+const NOT_YET = [
+  '/v1/completions',
+  '/v1/embeddings',
+  '/v1/responses',
+  '/v1/messages',
+  '/v1/moderations',
+  '/v1/images/generations',
+  '/v1/audio/speech',
+  '/v1/audio/transcriptions',
+  '/v1/rerank',
+] as const;
+
+/**
+ * Builds the data plane from the configuration.
+ *
+ * @example
+ * ```ts
+ * const plane = createDataPlane({ deployments: config.deployments, routing: config.routing, bodyLimit, log });
+ * const handler = plane.find('POST', '/v1/chat/completions');
+ * await handler?.(req, res, pipeline);
+ * ```
+ */
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  const { routing, bodyLimit, log, clock = () => performance.now(), random = Math.random } = options;
+  const deployments = options.deployments.length === 0 ? [ECHO] : options.deployments;
+  const upstreams = new Upstreams(createEchoProvider(Date.now));
+  const groups = createGroups(deployments, routing, (config, candidate) =>
+    upstreams.resolver(config, candidate),
+  );
+  const models = toModels(groups);
+  const router = new Router({ groups, routing, random, now: clock, log });
+  const chat = new ChatCompletions({ router, numRetries: routing.numRetries, bodyLimit, log });
+  const created = Math.floor(Date.now() / 1000);
+  const table = new SurfaceTable();
+  table.add('/v1/models', 'GET', listModels(models, created));
+  table.add(MODEL_PREFIX, 'GET', getModel(models, created));
+  table.add('/v1/chat/completions', 'POST', (req, res, pipeline) => chat.handle(req, res, pipeline));
+  for (const path of NOT_YET) table.add(path, 'POST', notImplemented(path));
+
+  return Object.freeze({
+    paths: Object.freeze(['/v1/models', '/v1/models/*id', '/v1/chat/completions', ...NOT_YET]),
+    find: (method: string, path: string) => table.find(method, path),
+    models: () => models,
+    close: () => upstreams.close(),
+  });
+}
+
+/** The handlers by path and method, made before the first request. */
+class SurfaceTable {
+  readonly #byPath = new Map<string, ReadonlyMap<string, DataPlaneHandler>>();
+  readonly #otherMethod = new Map<string, DataPlaneHandler>();
+
+  add(path: string, method: 'GET' | 'POST', handler: DataPlaneHandler): void {
+    const methods = method === 'GET' ? ['GET', 'HEAD'] : ['POST'];
+    this.#byPath.set(path, new Map(methods.map((name) => [name, handler])));
+    this.#otherMethod.set(path, methodNotAllowed(path, methods.join(', ')));
+  }
+
+  find(method: string, path: string): DataPlaneHandler | null {
+    const key = this.#byPath.has(path) ? path : prefixOf(path);
+    // The prefix alone names no model.
+    if (key === null || path === MODEL_PREFIX) return null;
+    return this.#byPath.get(key)?.get(method) ?? this.#otherMethod.get(key) ?? null;
+  }
+}
+
+function prefixOf(path: string): string | null {
+  return path.startsWith(MODEL_PREFIX) ? MODEL_PREFIX : null;
+}
+
+/** Served when the configuration names no models, so that a first request needs no key. */
+const ECHO: DeploymentConfig = Object.freeze({
+  id: 'echo/0',
+  group: 'echo',
+  provider: 'echo',
+  model: 'echo',
+  apiBase: null,
+  apiKey: null,
+  headers: Object.freeze({}),
+  weight: 1,
+  rpm: null,
+  tpm: null,
+  timeoutMs: null,
+  inputCostPerToken: null,
+  outputCostPerToken: null,
+});

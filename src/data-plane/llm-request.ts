@@ -1,0 +1,60 @@
+import type { Identity } from '../plugin-api/auth.ts';
+import type { LlmRequest, LlmSurface } from '../plugin-api/llm.ts';
+import type { ChatBody } from './chat-body.ts';
+
+/** What a request is made of besides its body. */
+export interface CallScope {
+  readonly id: string;
+  readonly identity: Identity | null;
+  /** Aborted when the client is gone. */
+  readonly abort: () => AbortSignal;
+}
+
+/**
+ * The call as hooks and evaluators see it.
+ *
+ * @throws GatewayError `invalid_json`, for repeated keys: see {@link ChatBody.guarded}
+ */
+export function toLlmRequest(scope: CallScope, body: ChatBody): LlmRequest {
+  return Object.freeze({
+    id: scope.id,
+    surface: 'chat.completions',
+    model: body.model,
+    stream: body.stream,
+    body: body.guarded(),
+    identity: scope.identity,
+    signal: scope.abort(),
+  });
+}
+
+/**
+ * The call as strategies and providers see it when nobody hooks it: a strategy that looks at the model's name alone
+ * costs no frozen tree and no abort controller.
+ */
+export class LazyLlmRequest implements LlmRequest {
+  readonly id: string;
+  readonly surface: LlmSurface = 'chat.completions';
+  readonly model: string;
+  readonly stream: boolean;
+  readonly identity: Identity | null;
+  readonly #body: ChatBody;
+  readonly #scope: CallScope;
+
+  constructor(scope: CallScope, body: ChatBody) {
+    this.id = scope.id;
+    this.model = body.model;
+    this.stream = body.stream;
+    this.identity = scope.identity;
+    this.#body = body;
+    this.#scope = scope;
+    Object.freeze(this);
+  }
+
+  get body(): Readonly<Record<string, unknown>> {
+    return this.#body.guarded();
+  }
+
+  get signal(): AbortSignal {
+    return this.#scope.abort();
+  }
+}

@@ -1,0 +1,52 @@
+import { GatewayError } from '../errors.ts';
+import type { Identity } from '../plugin-api/auth.ts';
+import type { ModelInfo } from '../plugin-api/models.ts';
+import type { Group } from './routing/group.ts';
+
+/** OpenAI's model object. */
+export interface ModelObject {
+  readonly id: string;
+  readonly object: 'model';
+  /** Epoch seconds; when the gateway came up, since upstreams are not asked. */
+  readonly created: number;
+  readonly owned_by: string;
+}
+
+/** The models that clients can ask for. */
+export function toModels(groups: ReadonlyMap<string, Group>): readonly ModelInfo[] {
+  const models = [...groups.values()].map(({ name, candidates }) =>
+    Object.freeze({
+      id: name,
+      ownedBy: candidates[0]?.provider ?? 'routeiq',
+      deployments: candidates.length,
+    }),
+  );
+  return Object.freeze(models);
+}
+
+export function toModelObject(model: ModelInfo, created: number): ModelObject {
+  return { id: model.id, object: 'model', created, owned_by: model.ownedBy };
+}
+
+/** True when the caller's identity does not keep it from the model. */
+export function mayUse(identity: Identity | null, model: string): boolean {
+  return identity?.models === undefined || identity.models.includes(model);
+}
+
+/** @throws GatewayError `permission_error` */
+export function assertMayUse(identity: Identity | null, model: string): void {
+  if (mayUse(identity, model)) return;
+  throw new GatewayError(
+    'permission_error',
+    `"${identity?.id}" may not use the model ${JSON.stringify(model)}`,
+    { param: 'model' },
+  );
+}
+
+export function modelNotFound(model: string): GatewayError {
+  return new GatewayError(
+    'model_not_found',
+    `The model ${JSON.stringify(model.slice(0, 200))} does not exist or you do not have access to it`,
+    { param: 'model' },
+  );
+}

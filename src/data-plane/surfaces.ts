@@ -1,0 +1,70 @@
+import { GatewayError } from '../errors.ts';
+import type { Pipeline } from '../pipeline/types.ts';
+import type { ModelInfo } from '../plugin-api/models.ts';
+import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import { ClientAnswer } from './client-answer.ts';
+import { mayUse, modelNotFound, toModelObject } from './models.ts';
+
+/**
+ * Serves one request of the data plane. Authentication and middleware have run. Never rejects: failures are answered
+ * in OpenAI's shape.
+ */
+export type DataPlaneHandler = (
+  req: GatewayRequest,
+  res: GatewayResponse,
+  pipeline: Pipeline,
+) => Promise<void>;
+
+/** Below this path every model has its own. */
+export const MODEL_PREFIX = '/v1/models/';
+
+/** `GET /v1/models`: what the caller may use. */
+export function listModels(models: readonly ModelInfo[], created: number): DataPlaneHandler {
+  return async (req, res) => {
+    const data = models
+      .filter(({ id }) => mayUse(req.identity, id))
+      .map((model) => toModelObject(model, created));
+    sendJson(new ClientAnswer(req, res), { object: 'list', data });
+  };
+}
+
+/** `GET /v1/models/:id`. An id may contain slashes, encoded or not. A model that the caller may not use is not there. */
+export function getModel(models: readonly ModelInfo[], created: number): DataPlaneHandler {
+  const byId = new Map(models.map((model) => [model.id, model]));
+  return async (req, res) => {
+    const answer = new ClientAnswer(req, res);
+    const id = modelIdOf(req.url ?? '');
+    const model = byId.get(id);
+    if (model === undefined || !mayUse(req.identity, id)) answer.error(modelNotFound(id));
+    else sendJson(answer, toModelObject(model, created));
+  };
+}
+
+/** A path of the contract that this version does not serve yet. */
+export function notImplemented(path: string): DataPlaneHandler {
+  const error = new GatewayError('not_implemented', `${path} is not implemented yet`);
+  return async (req, res) => new ClientAnswer(req, res).error(error);
+}
+
+/** A known path, asked for with another method than its own (RFC 9110, section 15.5.6). */
+export function methodNotAllowed(path: string, allow: string): DataPlaneHandler {
+  return async (req, res) => {
+    res.setHeader('allow', allow);
+    const message = `${path} takes ${allow}, not ${req.method}`;
+    new ClientAnswer(req, res).error(new GatewayError('method_not_allowed', message));
+  };
+}
+
+function modelIdOf(url: string): string {
+  const query = url.indexOf('?');
+  const id = url.slice(MODEL_PREFIX.length, query === -1 ? undefined : query);
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id;
+  }
+}
+
+function sendJson(answer: ClientAnswer, body: unknown): void {
+  answer.json(200, {}, Buffer.from(JSON.stringify(body)));
+}

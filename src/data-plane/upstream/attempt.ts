@@ -1,0 +1,310 @@
+import type { Dispatcher } from 'undici';
+import { isJsonType, mediaType } from '../../wire/headers.ts';
+import { isObject } from '../completion.ts';
+import { EventCutter, endsWithDone, MAX_EVENT_BYTES } from '../sse.ts';
+import {
+  fromErrorStatus,
+  MAX_ERROR_BYTES,
+  timedOut,
+  type UpstreamFailure,
+  unreachable,
+  unusable,
+} from './failure.ts';
+import type { AnswerHeaders } from './headers.ts';
+import type { Redact } from './redact.ts';
+
+/** Bytes of an answer that is put together in memory: JSON, and streams that are held back. */
+const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
+
+/** Where the events of a streamed answer go. It gets whole events only, the last of them `[DONE]`. */
+export interface EventSink {
+  /** The stream begins; from here on there is no other attempt. */
+  open(status: number, headers: AnswerHeaders): void;
+  /** @returns false when no more may come until {@link Attempt.resume} */
+  write(events: Buffer): boolean;
+  end(events: Buffer): void;
+  /** The stream broke before its `[DONE]`. */
+  fail(failure: UpstreamFailure): void;
+  /** The stream was aborted from our side. */
+  stop(): void;
+}
+
+/** How an attempt ended, or that its stream has begun. */
+export type AttemptOutcome =
+  | WholeAnswer
+  | { readonly kind: 'streaming' }
+  | { readonly kind: 'failed'; readonly failure: UpstreamFailure }
+  /** Aborted from our side: the client is gone. */
+  | { readonly kind: 'aborted' };
+
+/** An answer that is complete in memory. */
+export type WholeAnswer =
+  | {
+      readonly kind: 'json';
+      readonly status: number;
+      readonly headers: AnswerHeaders;
+      readonly body: Buffer;
+      readonly json: Readonly<Record<string, unknown>>;
+    }
+  /** A stream up to its `[DONE]`. */
+  | {
+      readonly kind: 'events';
+      readonly status: number;
+      readonly headers: AnswerHeaders;
+      readonly body: Buffer;
+    };
+
+export interface AttemptOptions {
+  /** The deployment's id, for messages. */
+  readonly deployment: string;
+  readonly redact: Redact;
+  /** From the first byte sent to the last one received. */
+  readonly totalMs: number;
+  /** `null`: a streamed answer is held back and comes as a whole. */
+  readonly sink: EventSink | null;
+}
+
+type Phase = 'waiting' | 'json' | 'held' | 'streaming' | 'error' | 'over';
+
+/**
+ * One try at one deployment: takes an upstream's answer as it comes and decides what it is. It is the handler that
+ * undici writes to, so that bytes go from socket to socket without a stream or a promise in between; one object per
+ * try, always of one shape.
+ */
+export class Attempt implements Dispatcher.DispatchHandler {
+  readonly outcome: Promise<AttemptOutcome>;
+  readonly #settle: (outcome: AttemptOutcome) => void;
+  readonly #deployment: string;
+  readonly #redact: Redact;
+  readonly #sink: EventSink | null;
+  readonly #deadline: NodeJS.Timeout;
+  /** HTTP status of the upstream, `null` while none has come. */
+  status: number | null = null;
+  /** `performance.now()` at the head of the answer, `null` before it. */
+  firstByteAt: number | null = null;
+  #phase: Phase = 'waiting';
+  #controller: Dispatcher.DispatchController | null = null;
+  #headers: AnswerHeaders = {};
+  #chunks: Buffer[] = [];
+  #length = 0;
+  #cutter: EventCutter | null = null;
+  #opened = false;
+
+  constructor(options: AttemptOptions) {
+    const { promise, resolve } = Promise.withResolvers<AttemptOutcome>();
+    this.outcome = promise;
+    this.#settle = resolve;
+    this.#deployment = options.deployment;
+    this.#redact = options.redact;
+    this.#sink = options.sink;
+    this.#deadline = setTimeout(expire, options.totalMs, this);
+  }
+
+  /** Ends the attempt at once: the client is gone, or a hook has refused the rest of the stream. */
+  abort(): void {
+    if (this.#phase === 'over') return;
+    this.#finish();
+    this.#controller?.abort(new Error('aborted by the gateway'));
+    if (this.#opened) (this.#sink as EventSink).stop();
+    else this.#settle({ kind: 'aborted' });
+  }
+
+  /** The sink can take more. */
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  /** The deadline has passed. */
+  expire(): void {
+    this.#fail(timedOut(this.#deployment));
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // Ended while the connection was being made: nothing is to be sent any more.
+    if (this.#phase === 'over') controller.abort(new Error('aborted by the gateway'));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
+    // 1xx: the answer is yet to come.
+    if (status < 200 || this.#phase !== 'waiting') return;
+    this.status = status;
+    this.firstByteAt = performance.now();
+    this.#headers = headers;
+    if (status >= 300) this.#phase = 'error';
+    else this.#startAnswer(headers);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#phase === 'streaming') this.#relay(controller, chunk);
+    else if (this.#phase === 'error') this.#collect(chunk, MAX_ERROR_BYTES);
+    else if (this.#phase !== 'over') this.#collectWhole(chunk);
+    // Nothing is wanted behind `[DONE]`, and an upstream that goes on sending would never free its connection.
+    else controller.abort(new Error('the answer is complete'));
+  }
+
+  onResponseEnd(): void {
+    if (this.#phase === 'streaming') this.#endStream();
+    else if (this.#phase === 'json') this.#endJson();
+    else if (this.#phase === 'held') this.#endHeld();
+    else if (this.#phase === 'error') this.#endError();
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    if (this.#phase === 'over') return;
+    if (isTimeout(error)) this.#fail(timedOut(this.#deployment, error));
+    else if (this.#phase === 'waiting') this.#fail(unreachable(this.#deployment, error));
+    // The status says more than the cut body.
+    else if (this.#phase === 'error') this.#endError();
+    else if (!this.#isDone()) this.#fail(this.#unusable('broke off in the middle of its answer', error));
+  }
+
+  /** The attempt failed outside of HTTP: a provider of a plugin threw. */
+  reject(failure: UpstreamFailure): void {
+    this.#fail(failure);
+  }
+
+  #startAnswer(headers: AnswerHeaders): void {
+    const encoding = headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      this.#fail(this.#unusable('answered in a Content-Encoding, although identity was asked for'));
+      return;
+    }
+    const type = mediaType(headers['content-type']);
+    if (type === 'text/event-stream') {
+      this.#cutter = this.#sink === null ? null : new EventCutter();
+      this.#phase = this.#sink === null ? 'held' : 'streaming';
+    } else if (isJsonType(type) || type === '') this.#phase = 'json';
+    else this.#fail(this.#unusable('answered with neither JSON nor an event stream'));
+  }
+
+  #relay(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const cutter = this.#cutter as EventCutter;
+    const events = cutter.push(chunk);
+    if (events === null) {
+      if (cutter.pendingBytes > MAX_EVENT_BYTES)
+        this.#fail(this.#unusable('sent an event that is too large'));
+      return;
+    }
+    this.#open();
+    if (endsWithDone(events)) this.#complete(events);
+    else if (!(this.#sink as EventSink).write(events)) controller.pause();
+  }
+
+  #open(): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    (this.#sink as EventSink).open(this.status as number, this.#headers);
+    this.#settle({ kind: 'streaming' });
+  }
+
+  #complete(events: Buffer): void {
+    this.#finish();
+    (this.#sink as EventSink).end(events);
+  }
+
+  #endStream(): void {
+    if (!this.#isDone()) this.#fail(this.#unusable('ended its stream before it was complete'));
+  }
+
+  /** True when all that is missing behind `[DONE]` is the blank line; the stream is then complete. */
+  #isDone(): boolean {
+    const rest = this.#cutter?.rest() ?? null;
+    if (this.#phase !== 'streaming' || rest === null || !endsWithDone(rest)) return false;
+    this.#open();
+    this.#complete(Buffer.concat([rest, BLANK_LINE]));
+    return true;
+  }
+
+  #collect(chunk: Buffer, limit: number): void {
+    if (this.#length >= limit) return;
+    this.#length += chunk.length;
+    this.#chunks.push(chunk);
+  }
+
+  #collectWhole(chunk: Buffer): void {
+    this.#collect(chunk, MAX_WHOLE_BYTES);
+    if (this.#length >= MAX_WHOLE_BYTES) this.#fail(this.#unusable('sent an answer that is too large'));
+  }
+
+  #endJson(): void {
+    const body = this.#takeBody();
+    // A body without a length that ends early looks complete to HTTP: only its text tells.
+    const json = parseObject(body);
+    if (json === null) {
+      this.#fail(this.#unusable('answered with something that is no complete JSON object'));
+      return;
+    }
+    this.#finish();
+    this.#settle({ kind: 'json', status: this.status as number, headers: this.#headers, body, json });
+  }
+
+  #endHeld(): void {
+    const body = this.#takeBody();
+    if (!endsWithDone(body)) {
+      this.#fail(this.#unusable('ended its stream before it was complete'));
+      return;
+    }
+    this.#finish();
+    this.#settle({
+      kind: 'events',
+      status: this.status as number,
+      headers: this.#headers,
+      body: Buffer.concat([body, BLANK_LINE]),
+    });
+  }
+
+  #endError(): void {
+    this.#fail(
+      fromErrorStatus(this.#deployment, this.status as number, this.#headers, this.#takeBody(), this.#redact),
+    );
+  }
+
+  #takeBody(): Buffer {
+    const [first] = this.#chunks;
+    return this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
+  }
+
+  #unusable(what: string, cause?: Error): UpstreamFailure {
+    return unusable(this.#deployment, what, this.status, cause);
+  }
+
+  #fail(failure: UpstreamFailure): void {
+    if (this.#phase === 'over') return;
+    this.#finish();
+    this.#controller?.abort(failure);
+    if (this.#opened) (this.#sink as EventSink).fail(failure);
+    else this.#settle({ kind: 'failed', failure });
+  }
+
+  #finish(): void {
+    this.#phase = 'over';
+    this.#chunks = [];
+    clearTimeout(this.#deadline);
+  }
+}
+
+const BLANK_LINE = Buffer.from('\n\n');
+
+function expire(attempt: Attempt): void {
+  attempt.expire();
+}
+
+/** undici's own deadlines: connect, head of the answer, silence within its body. */
+function isTimeout(error: Error): boolean {
+  const { code } = error as { code?: unknown };
+  return (
+    code === 'UND_ERR_CONNECT_TIMEOUT' ||
+    code === 'UND_ERR_HEADERS_TIMEOUT' ||
+    code === 'UND_ERR_BODY_TIMEOUT'
+  );
+}
+
+function parseObject(bytes: Buffer): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(bytes.toString());
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}

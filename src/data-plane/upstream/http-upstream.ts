@@ -1,0 +1,74 @@
+import type { Pool } from 'undici';
+import type { DeploymentConfig } from '../../config/types.ts';
+import { toError } from '../../errors.ts';
+import type { Attempt } from './attempt.ts';
+import { unreachable } from './failure.ts';
+import { addClientHeaders } from './headers.ts';
+import type { Pools } from './pools.ts';
+import { createRedact, type Redact } from './redact.ts';
+import { createTimeouts, type Timeouts } from './timeouts.ts';
+import type { Upstream, UpstreamCall } from './upstream.ts';
+
+/** An upstream that speaks OpenAI's API. */
+export class HttpUpstream implements Upstream {
+  readonly redact: Redact;
+  readonly #id: string;
+  readonly #model: string;
+  readonly #pool: Pool;
+  readonly #path: string;
+  /** Names and values in turn: what undici takes without building anything. */
+  readonly #headers: readonly string[];
+  readonly #timeouts: Timeouts;
+
+  /** @param baseUrl for example `https://api.openai.com/v1`; trusted, as all that the operator configures */
+  constructor(config: DeploymentConfig, baseUrl: URL, pools: Pools) {
+    this.#id = config.id;
+    this.#model = config.model;
+    this.#pool = pools.of(baseUrl.origin);
+    this.#path = `${baseUrl.pathname.replace(/\/$/, '')}/chat/completions${baseUrl.search}`;
+    this.#headers = fixedHeaders(config);
+    this.#timeouts = createTimeouts(config.timeoutMs);
+    this.redact = createRedact(secretsOf(config));
+  }
+
+  send(call: UpstreamCall, attempt: Attempt): void {
+    const headers = this.#headers.slice();
+    headers.push(
+      'accept',
+      call.body.stream ? 'text/event-stream' : 'application/json',
+      'x-request-id',
+      call.id,
+    );
+    addClientHeaders(headers, call.clientHeaders);
+    const options = {
+      path: this.#path,
+      method: 'POST',
+      body: call.body.withModel(this.#model),
+      headers,
+      headersTimeout: this.#timeouts.firstByteMs,
+      bodyTimeout: this.#timeouts.idleMs,
+    };
+    try {
+      this.#pool.dispatch(options, attempt);
+    } catch (error) {
+      attempt.reject(unreachable(this.#id, toError(error)));
+    }
+  }
+}
+
+function fixedHeaders(config: DeploymentConfig): readonly string[] {
+  const headers = new Map<string, string>([
+    ['content-type', 'application/json'],
+    // The bytes are looked at on their way: a compressed answer could not be.
+    ['accept-encoding', 'identity'],
+  ]);
+  if (config.apiKey !== null) headers.set('authorization', `Bearer ${config.apiKey.reveal()}`);
+  for (const [name, value] of Object.entries(config.headers)) headers.set(name.toLowerCase(), value);
+  return [...headers].flat();
+}
+
+/** Operators put keys into `extra_headers` too. */
+function secretsOf(config: DeploymentConfig): string[] {
+  const headers = Object.values(config.headers).map((value) => value.replace(/^Bearer\s+/i, ''));
+  return config.apiKey === null ? headers : [config.apiKey.reveal(), ...headers];
+}
