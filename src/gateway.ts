@@ -1,21 +1,9 @@
 import type { Logger } from 'winston';
-import { createContextFactory } from './composition/plugin-context.ts';
-import { PluginHost } from './composition/plugin-host.ts';
+import { createParts, type GatewayParts, type GatewayStatus } from './composition/parts.ts';
 import type { GatewayConfig } from './config/types.ts';
-import { Containment } from './containment/containment.ts';
-import { createDataPlane } from './data-plane/data-plane.ts';
 import { installHostModule } from './discovery/host-module.ts';
 import { toError } from './errors.ts';
-import { createHttpServer } from './http/server.ts';
 import type { PluginAbortError } from './lifecycle/abort.ts';
-import { createOutboundPolicy } from './net/outbound-policy.ts';
-import { createPipelineCompiler } from './pipeline/compile.ts';
-import { ExportQueue } from './pipeline/exporters.ts';
-import { toStorage } from './storage/backend-storage.ts';
-import { namespaced } from './storage/namespaced.ts';
-import { openSqliteStore } from './storage/sqlite-store.ts';
-import { createPluginLogger } from './telemetry/logger.ts';
-import { createMetrics } from './telemetry/metrics.ts';
 
 /** A gateway that can be started once. */
 export interface Gateway {
@@ -42,7 +30,9 @@ export interface GatewayOptions {
 }
 
 /**
- * The composition root: makes every stage and gives each what it needs.
+ * Makes a gateway out of a configuration. Nothing listens before `start`.
+ *
+ * @throws ConfigError `config_invalid` when the data folder is unusable
  *
  * @example
  * ```ts
@@ -50,112 +40,84 @@ export interface GatewayOptions {
  * const { port } = await gateway.start();
  * ```
  */
-export function createGateway(config: GatewayConfig, { log, onAbort }: GatewayOptions): Gateway {
-  const containment = new Containment();
-  const metrics = createMetrics();
-  const exports = new ExportQueue(containment);
-  const outbound = createOutboundPolicy(config.outbound);
-  const store = openSqliteStore({ dir: config.dataDir, clock: Date });
-  const { deployments, routing } = config;
-  const dataPlane = createDataPlane({ deployments, routing, bodyLimit: config.server.bodyLimit, log });
-  const host: PluginHost = new PluginHost({
-    config,
-    log,
-    containment,
-    exports,
-    ledger: metrics.ledger,
-    storage: namespaced(store, 'quarantine'),
-    gatewayPaths: ['/healthz', '/readyz', '/metrics', ...dataPlane.paths],
-    compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
-    createContext: createContextFactory({
-      config,
-      containment,
-      outbound,
-      pipeline: () => host.pipeline,
-      models: () => dataPlane.models(),
-      pluginLogger: (plugin) => createPluginLogger(log, plugin, () => requestFields(containment)),
-      pluginMetrics: (plugin) => metrics.forPlugin(plugin),
-    }),
-    onAbort,
-  });
-  let status: 'starting' | 'ready' | 'draining' = 'starting';
-  const http = createHttpServer({
-    server: config.server,
-    adminKey: config.admin.key,
-    debug: config.debug,
-    pipeline: () => (status === 'starting' ? null : host.pipeline),
-    dataPlane,
-    plugins: {
-      list: () => host.list(),
-      get: (name) => host.get(name),
-      release: (name) => host.release(name),
-      quarantine: (name, cause) => host.quarantine(name, cause),
-      readiness: async () => ({ status, plugins: await host.health() }),
-    },
-    metrics: () => metrics.render(),
-    log,
-  });
-  metrics.observeHttp(http.stats);
-  metrics.observePlugins(() => host.list().plugins);
+export function createGateway(config: GatewayConfig, options: GatewayOptions): Gateway {
+  return new ConfiguredGateway(config, options);
+}
 
-  const close = async (): Promise<void> => {
-    await host.stop();
-    await dataPlane.close();
-    await outbound.close();
-    store.close();
-  };
-  const start = async (): Promise<{ readonly port: number }> => {
+class ConfiguredGateway implements Gateway {
+  readonly #config: GatewayConfig;
+  readonly #log: Logger;
+  readonly #parts: GatewayParts;
+  #status: GatewayStatus = 'starting';
+  #started: Promise<{ readonly port: number }> | null = null;
+  #stopped: Promise<void> | null = null;
+
+  constructor(config: GatewayConfig, { log, onAbort }: GatewayOptions) {
+    this.#config = config;
+    this.#log = log;
+    this.#parts = createParts({ config, log, onAbort, status: () => this.#status });
+  }
+
+  start(): Promise<{ readonly port: number }> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  contain(thrown: unknown): boolean {
+    if (this.#parts.containment.blame(thrown)) return true;
+    this.#log.error('an error that no plugin can be blamed for', {
+      event: 'uncaught',
+      error: toError(thrown),
+    });
+    return false;
+  }
+
+  /** Listens first: a port that is taken should not cost the plugins a start. */
+  async #start(): Promise<{ readonly port: number }> {
+    const { http, host } = this.#parts;
     const uninstall = installHostModule();
+    const where = { host: this.#config.server.host };
     try {
       const { port } = await http.listen();
-      log.info('listening', { event: 'listening', host: config.server.host, port });
+      this.#log.info('listening', { event: 'listening', ...where, port });
       await host.load();
       await host.start();
-      status = 'ready';
-      log.info('ready', {
-        event: 'ready',
-        host: config.server.host,
-        port,
-        plugins: host.list().order.length,
-      });
+      this.#status = 'ready';
+      this.#log.info('ready', { event: 'ready', ...where, port, plugins: host.list().order.length });
       return { port };
     } catch (error) {
       uninstall();
       await http.drain(0);
-      await close();
+      await this.#close();
       throw error;
     }
-  };
-  let started: Promise<{ readonly port: number }> | null = null;
-  let stopped: Promise<void> | null = null;
-  const stop = async (): Promise<void> => {
-    await started?.catch(() => undefined);
-    status = 'draining';
-    log.info('draining', { event: 'draining', timeoutMs: config.server.drainTimeoutMs });
-    const { cut } = await http.drain(config.server.drainTimeoutMs);
-    if (cut > 0) log.warn('requests were cut at the end of the drain', { event: 'drain_cut', cut });
-    await close();
-    log.info('stopped', { event: 'stopped' });
-  };
+  }
 
-  return {
-    start() {
-      started ??= start();
-      return started;
-    },
-    stop() {
-      stopped ??= stop();
-      return stopped;
-    },
-    contain(thrown) {
-      if (containment.blame(thrown)) return true;
-      log.error('an error that no plugin can be blamed for', { event: 'uncaught', error: toError(thrown) });
-      return false;
-    },
-  };
-}
+  async #stop(): Promise<void> {
+    const timeoutMs = this.#config.server.drainTimeoutMs;
+    const isRunning = await this.#started?.then(
+      () => true,
+      () => false,
+    );
+    this.#status = 'draining';
+    if (isRunning === false) return;
+    this.#log.info('draining', { event: 'draining', timeoutMs });
+    const { cut } = await this.#parts.http.drain(timeoutMs);
+    if (cut > 0) this.#log.warn('requests were cut at the end of the drain', { event: 'drain_cut', cut });
+    await this.#close();
+    this.#log.info('stopped', { event: 'stopped' });
+  }
 
-function requestFields(containment: Containment): Readonly<Record<string, string>> {
-  const requestId = containment.current()?.requestId;
-  return requestId == null ? {} : { requestId };
+  async #close(): Promise<void> {
+    const { host, dataPlane, outbound, store } = this.#parts;
+    await host.stop();
+    await dataPlane.close();
+    await outbound.close();
+    store.close();
+  }
 }

@@ -1,0 +1,115 @@
+import type { Logger } from 'winston';
+import type { GatewayConfig } from '../config/types.ts';
+import { Containment } from '../containment/containment.ts';
+import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
+import { createHttpServer } from '../http/server.ts';
+import type { HttpServer } from '../http/types.ts';
+import type { PluginAbortError } from '../lifecycle/abort.ts';
+import { createOutboundPolicy, type OutboundPolicy } from '../net/outbound-policy.ts';
+import { createPipelineCompiler } from '../pipeline/compile.ts';
+import { ExportQueue } from '../pipeline/exporters.ts';
+import { toStorage } from '../storage/backend-storage.ts';
+import { namespaced } from '../storage/namespaced.ts';
+import { type EmbeddedStore, openSqliteStore } from '../storage/sqlite-store.ts';
+import { createPluginLogger } from '../telemetry/logger.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { createContextFactory } from './plugin-context.ts';
+import { PluginHost } from './plugin-host.ts';
+
+/** Where a gateway is in its own life. */
+export type GatewayStatus = 'starting' | 'ready' | 'draining';
+
+/** What a gateway is made of. */
+export interface GatewayParts {
+  readonly containment: Containment;
+  readonly dataPlane: DataPlane;
+  readonly host: PluginHost;
+  readonly http: HttpServer;
+  readonly outbound: OutboundPolicy;
+  readonly store: EmbeddedStore;
+}
+
+export interface PartsOptions {
+  readonly config: GatewayConfig;
+  readonly log: Logger;
+  readonly status: () => GatewayStatus;
+  readonly onAbort: (error: PluginAbortError) => void;
+}
+
+/**
+ * Makes every stage and gives each what it needs. Nothing runs yet but the embedded store, which is opened.
+ *
+ * @throws ConfigError `config_invalid` when the data folder or an outbound exception is unusable
+ */
+export function createParts(options: PartsOptions): GatewayParts {
+  const { config, log } = options;
+  const { deployments, routing, server } = config;
+  const containment = new Containment();
+  const metrics = createMetrics();
+  const outbound = createOutboundPolicy(config.outbound);
+  const dataPlane = createDataPlane({ deployments, routing, bodyLimit: server.bodyLimit, log });
+  const store = openSqliteStore({ dir: config.dataDir, clock: Date });
+  const host = createHost({ ...options, containment, dataPlane, metrics, outbound, store });
+  const http = createHttp(options, { dataPlane, host, metrics });
+  metrics.observeHttp(http.stats);
+  metrics.observePlugins(() => host.list().plugins);
+  return { containment, dataPlane, host, http, outbound, store };
+}
+
+type HostParts = PartsOptions &
+  Omit<GatewayParts, 'host' | 'http'> & {
+    readonly metrics: Metrics;
+  };
+
+function createHost(parts: HostParts): PluginHost {
+  const { config, log, containment, dataPlane, metrics, outbound, store, onAbort } = parts;
+  const exports = new ExportQueue(containment);
+  const host: PluginHost = new PluginHost({
+    config,
+    log,
+    containment,
+    exports,
+    ledger: metrics.ledger,
+    storage: namespaced(store, 'quarantine'),
+    gatewayPaths: ['/healthz', '/readyz', '/metrics', ...dataPlane.paths],
+    compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
+    createContext: createContextFactory({
+      config,
+      containment,
+      outbound,
+      pipeline: () => host.pipeline,
+      models: () => dataPlane.models(),
+      pluginLogger: (plugin) => createPluginLogger(log, plugin, () => requestFields(containment)),
+      pluginMetrics: (plugin) => metrics.forPlugin(plugin),
+    }),
+    onAbort,
+  });
+  return host;
+}
+
+function createHttp(
+  { config, log, status }: PartsOptions,
+  { dataPlane, host, metrics }: { dataPlane: DataPlane; host: PluginHost; metrics: Metrics },
+): HttpServer {
+  return createHttpServer({
+    server: config.server,
+    adminKey: config.admin.key,
+    debug: config.debug,
+    pipeline: () => (status() === 'starting' ? null : host.pipeline),
+    dataPlane,
+    plugins: {
+      list: () => host.list(),
+      get: (name) => host.get(name),
+      release: (name) => host.release(name),
+      quarantine: (name, cause) => host.quarantine(name, cause),
+      readiness: async () => ({ status: status(), plugins: await host.health() }),
+    },
+    metrics: () => metrics.render(),
+    log,
+  });
+}
+
+function requestFields(containment: Containment): Readonly<Record<string, string>> {
+  const requestId = containment.current()?.requestId;
+  return requestId == null ? {} : { requestId };
+}
