@@ -32,13 +32,19 @@ function isWithin(path: string, root: string): boolean {
 
 /** File paths in the frames of a stack, innermost first. A hostile `stack` getter yields none. */
 function stackPaths(error: unknown): string[] {
-  const paths: string[] = [];
-  for (const line of stackOf(error).split('\n')) {
-    const match =
-      /^\s+at (?:.*\()?((?:file:\/\/)?\/[^()]*?|file:\/\/[^()]*?|[A-Za-z]:\\[^()]*?):\d+:\d+\)?$/.exec(line);
-    if (match?.[1] !== undefined) paths.push(toPath(match[1]));
-  }
-  return paths;
+  return stackOf(error).split('\n').flatMap(locationOf).map(toPath);
+}
+
+/** Where the location begins in a frame as V8 prints it: `at name (location)`, `at location`, `at async location`. */
+const BEGIN = /(?:^\s+at (?:async )?| \()(?=file:\/\/|\/|[A-Za-z]:\\)/;
+const END = /:\d+:\d+\)?$/;
+
+/** Two searches rather than one pattern: messages are part of stacks, and clients may have had a hand in them (ReDoS). */
+function locationOf(line: string): string[] {
+  if (!/^\s+at /.test(line)) return [];
+  const begin = BEGIN.exec(line);
+  const end = line.search(END);
+  return begin === null || end === -1 ? [] : [line.slice(begin.index + begin[0].length, end)];
 }
 
 function stackOf(error: unknown): string {
