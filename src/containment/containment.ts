@@ -63,8 +63,12 @@ export class Containment {
     counters.calls++;
     try {
       const context = { owner: site.owner, phase: site.phase, requestId };
-      const value = this.#context.run(context, fn);
-      return this.#checked(site, requestId, isThenable(value) ? await this.#settle(site, value) : value);
+      const value = this.#context.run(context, () => adopted(fn()));
+      return this.#checked(
+        site,
+        requestId,
+        value instanceof Promise ? await this.#settle(site, value) : value,
+      );
     } catch (thrown) {
       throw this.#judge(site, requestId, thrown);
     } finally {
@@ -93,11 +97,11 @@ export class Containment {
   }
 
   /** Waits for a promise of the plugin, no longer than its deadline. What it does later is discarded. */
-  #settle<T>(site: CallSite<T>, promise: PromiseLike<unknown>): Promise<unknown> {
+  #settle<T>(site: CallSite<T>, promise: Promise<unknown>): Promise<unknown> {
     const timeoutMs = site.timeoutMs ?? site.owner.callTimeoutMs;
     return new Promise((resolve, reject) => {
       const deadline = this.deadlines.set(timeoutMs, () => reject(timeoutError(site, timeoutMs)));
-      Promise.resolve(promise).then(
+      promise.then(
         (value) => {
           this.deadlines.cancel(deadline, timeoutMs);
           resolve(value);
@@ -166,6 +170,11 @@ class DeadlineError {
 function timeoutError<T>(site: CallSite<T>, timeoutMs: number): DeadlineError {
   const message = `Plugin "${site.owner.name}": ${site.what} did not settle within ${timeoutMs} ms`;
   return new DeadlineError(new PluginTimeoutError(message, { plugin: site.owner.name }));
+}
+
+/** A thenable as a promise, made while the plugin's context is on: its `then` is the plugin's code. */
+function adopted(value: unknown): unknown {
+  return isThenable(value) ? Promise.resolve(value) : value;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
