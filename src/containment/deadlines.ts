@@ -61,13 +61,17 @@ export class Deadlines {
   #sweep(queue: Queue): void {
     queue.timer = null;
     const now = this.#now();
-    while (queue.head !== null && queue.head.at <= now) {
-      const { head } = queue;
-      const { expire } = head;
-      this.#remove(queue, head);
-      expire?.();
+    try {
+      while (queue.head !== null && queue.head.at <= now) {
+        const { head } = queue;
+        const { expire } = head;
+        this.#remove(queue, head);
+        expire?.();
+      }
+    } finally {
+      // Also when one of them throws: the others must not wait for ever.
+      if (queue.head !== null && queue.timer === null) this.#arm(queue, queue.head.at - now);
     }
-    if (queue.head !== null && queue.timer === null) this.#arm(queue, queue.head.at - now);
   }
 
   #remove(queue: Queue, deadline: Deadline): void {
