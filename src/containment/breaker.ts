@@ -35,14 +35,19 @@ export class Breaker {
   trip(): number {
     const factor = Math.min(2 ** this.#trips, MAX_COOLDOWN_FACTOR);
     this.#trips++;
-    this.#recent = [];
+    this.forgive();
     return this.#policy.cooldownMs * factor;
+  }
+
+  /** After a trial that succeeded: what failed during the cool-down does not count towards the next trip. */
+  forgive(): void {
+    this.#recent = [];
   }
 
   /** After an operator's release: the next cool-down is the first again. */
   reset(): void {
     this.#trips = 0;
-    this.#recent = [];
+    this.forgive();
   }
 
   /** Failures within the window that ends at `now`. */
