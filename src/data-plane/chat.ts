@@ -1,5 +1,5 @@
 import type { Logger } from 'winston';
-import type { GatewayError } from '../errors.ts';
+import { type GatewayError, toError } from '../errors.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import { ClientGoneError } from '../wire/body.ts';
 import { toClientError } from '../wire/error-response.ts';
@@ -72,7 +72,10 @@ export class ChatCompletions {
     const failed = thrown instanceof UpstreamFailure ? thrown : null;
     const error = failed?.error ?? toClientError(thrown);
     if (error.code === 'internal_error') {
-      this.#log.error('chat completion failed', { requestId: req.id, error: thrown });
+      this.#log.error('chat completion failed', {
+        requestId: req.id,
+        cause: toError(error.cause ?? thrown).message,
+      });
     }
     answer.error(error, failed ?? {});
     const request = call?.seenRequest;

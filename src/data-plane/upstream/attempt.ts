@@ -156,6 +156,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
     else if (this.#phase === 'waiting') this.#fail(unreachable(this.#deployment, error));
     // The status says more than the cut body.
     else if (this.#phase === 'error') this.#endError();
+    // Complete with `[DONE]`, whatever became of the connection.
+    else if (this.#phase === 'held') this.#endHeld();
     else if (!this.#isDone()) this.#fail(this.#unusable('broke off in the middle of its answer', error));
   }
 

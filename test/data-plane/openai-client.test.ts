@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import OpenAI from 'openai';
+import { deployment, serve } from '../support/data-plane.ts';
+import {
+  COMPLETION,
+  chatStream,
+  cutStream,
+  json,
+  type Script,
+  silence,
+  startUpstream,
+  stream,
+  type Upstream,
+} from '../support/upstream.ts';
+
+const MESSAGES = [{ role: 'user' as const, content: 'Hello, gateway' }];
+
+describe('the official openai package, unchanged', () => {
+  it('lists and retrieves models', async (t) => {
+    const { client } = await clientFor(t);
+    const ids: string[] = [];
+    for await (const model of client.models.list()) ids.push(model.id);
+    assert.deepEqual(ids, ['gpt-4o', 'echo']);
+    assert.equal((await client.models.retrieve('echo')).owned_by, 'echo');
+  });
+
+  it('gets a completion, from the echo model and from an upstream', async (t) => {
+    const { client } = await clientFor(t, json(COMPLETION));
+    const echoed = await client.chat.completions.create({ model: 'echo', messages: MESSAGES });
+    assert.equal(echoed.choices[0]?.message.content, 'Hello, gateway');
+    const { data, request_id, response } = await client.chat.completions
+      .create({ model: 'gpt-4o', messages: MESSAGES })
+      .withResponse();
+    assert.equal(data.choices[0]?.message.content, 'Hello from upstream');
+    assert.equal(request_id, 'req-1');
+    assert.equal(response.headers.get('x-llmrouter-deployment'), 'gpt-4o/0');
+  });
+
+  it('streams', async (t) => {
+    const { client } = await clientFor(t, stream(chatStream(['one', ' two'])));
+    for (const [model, said] of [
+      ['gpt-4o', 'one two'],
+      ['echo', 'Hello, gateway'],
+    ] as const) {
+      let text = '';
+      let tokens = 0;
+      for await (const chunk of await client.chat.completions.create({
+        model,
+        messages: MESSAGES,
+        stream: true,
+        stream_options: { include_usage: true },
+      })) {
+        text += chunk.choices[0]?.delta.content ?? '';
+        tokens += chunk.usage?.total_tokens ?? 0;
+      }
+      assert.equal(text, said);
+      assert.ok(tokens > 0);
+    }
+  });
+
+  it('throws its own errors', async (t) => {
+    const { client, upstream } = await clientFor(t);
+    const ask = (model: string): Promise<unknown> =>
+      client.chat.completions.create({ model, messages: MESSAGES }) as Promise<unknown>;
+    await assert.rejects(ask('nope'), (error) => {
+      assert.ok(error instanceof OpenAI.NotFoundError);
+      assert.deepEqual([error.code, error.param], ['model_not_found', 'model']);
+      return true;
+    });
+    await assert.rejects(ask(''), OpenAI.BadRequestError);
+    upstream.answer(json({ error: { message: 'slow down' } }, 429));
+    await assert.rejects(ask('gpt-4o'), OpenAI.RateLimitError);
+    upstream.answer(json({ error: { message: 'down' } }, 500));
+    await assert.rejects(ask('gpt-4o'), OpenAI.InternalServerError);
+  });
+
+  it('throws when a stream is cut, and yields no half chunk', async (t) => {
+    const whole = chatStream(['one', ' two']).join('');
+    const { client } = await clientFor(t, cutStream([whole.slice(0, whole.indexOf(' two') + 2)]));
+    let text = '';
+    await assert.rejects(
+      async () => {
+        const chunks = await client.chat.completions.create({
+          model: 'gpt-4o',
+          messages: MESSAGES,
+          stream: true,
+        });
+        for await (const chunk of chunks) text += chunk.choices[0]?.delta.content ?? '';
+      },
+      (error) => error instanceof OpenAI.APIError && error.code === 'upstream_error',
+    );
+    assert.equal(text, 'one');
+  });
+
+  it('aborts the upstream with its own abort', async (t) => {
+    const { client, upstream } = await clientFor(t, silence);
+    const controller = new AbortController();
+    const next = upstream.nextRequest();
+    const answer = client.chat.completions.create(
+      { model: 'gpt-4o', messages: MESSAGES },
+      { signal: controller.signal },
+    );
+    const request = await next;
+    controller.abort();
+    await assert.rejects(answer as Promise<unknown>, OpenAI.APIUserAbortError);
+    await request.aborted;
+  });
+});
+
+async function clientFor(
+  t: TestContext,
+  script?: Script,
+): Promise<{ readonly client: OpenAI; readonly upstream: Upstream }> {
+  const upstream = await startUpstream(...(script === undefined ? [] : [script]));
+  t.after(() => upstream.close());
+  const { url } = await serve(t, {
+    deployments: [
+      deployment(upstream.url),
+      deployment(null, { id: 'echo/0', group: 'echo', provider: 'echo', model: 'echo' }),
+    ],
+  });
+  return { client: new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 }), upstream };
+}

@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import fc from 'fast-check';
+import { backoffMs } from '../../src/data-plane/routing/backoff.ts';
+import { Cooldown } from '../../src/data-plane/routing/cooldown.ts';
+import { shuffle } from '../../src/data-plane/routing/shuffle.ts';
+import { GatewayError } from '../../src/errors.ts';
+import type { StrategyPhase } from '../../src/pipeline/types.ts';
+import type { ProviderResponse } from '../../src/plugin-api/provider.ts';
+import type { Candidate, RouteResult } from '../../src/plugin-api/routing.ts';
+import { chat, dataOf, deployment, post, routing, type ServedPlane, serve } from '../support/data-plane.ts';
+import { emptyPipeline } from '../support/pipeline.ts';
+import {
+  COMPLETION,
+  chatStream,
+  cutStream,
+  delta,
+  hangUp,
+  json,
+  type Script,
+  startUpstream,
+  type Upstream,
+} from '../support/upstream.ts';
+
+const OK = json(COMPLETION);
+const BAD = json({ error: { message: 'broken' } }, 500);
+
+describe('simple-shuffle', () => {
+  it('chooses in proportion to the weights', () => {
+    const candidates = [3, 0, 1].map((weight, index) => candidate(`m/${index}`, weight));
+    const counts = new Map<string, number>();
+    for (let step = 0; step < 1000; step++) {
+      const id = shuffle(candidates, () => step / 1000)?.id ?? '';
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+    }
+    assert.deepEqual(Object.fromEntries(counts), { 'm/0': 750, 'm/2': 250 });
+  });
+
+  it('always chooses a candidate', () => {
+    const weights = fc.array(fc.float({ min: 0, max: 1000, noNaN: true }), { minLength: 1 });
+    fc.assert(
+      fc.property(weights, fc.float({ min: 0, max: Math.fround(0.999), noNaN: true }), (list, chance) => {
+        const candidates = list.map((weight, index) => candidate(`m/${index}`, weight));
+        assert.ok(candidates.includes(shuffle(candidates, () => chance) as Candidate));
+      }),
+    );
+  });
+});
+
+describe('the cool-down of a deployment', () => {
+  it('begins after more failures than allowed within a minute, and starts afresh', () => {
+    const cooldown = new Cooldown(2, 30_000);
+    for (const now of [0, 61_000, 62_000]) cooldown.fail(now);
+    assert.ok(cooldown.until < 62_000);
+    cooldown.fail(63_000);
+    assert.equal(cooldown.until, 93_000);
+    cooldown.fail(94_000);
+    assert.equal(cooldown.until, 93_000);
+  });
+});
+
+describe('the back-off', () => {
+  it('doubles up to two seconds, at least half of it certain', () => {
+    assert.deepEqual(
+      [1, 2, 3, 10].map((failures) => backoffMs(failures, () => 0)),
+      [50, 100, 200, 1000],
+    );
+    assert.equal(
+      backoffMs(10, () => 1),
+      2000,
+    );
+  });
+});
+
+describe('retries', () => {
+  it('go to another deployment while the client has seen nothing', async (t) => {
+    for (const failing of [BAD, hangUp, json({}, 429), json({}, 401), cutStream(['data: {'])]) {
+      const { url } = await gateway(t, [failing, OK], { numRetries: 1 }, () => 0);
+      const response = await post(url, chat());
+      assert.equal(response.status, 200);
+      assert.equal(response.headers.get('x-llmrouter-attempts'), '2');
+      assert.equal(response.headers.get('x-llmrouter-deployment'), 'gpt-4o/1');
+    }
+  });
+
+  it('go to the same deployment when there is no other', async (t) => {
+    const { url, upstreams } = await gateway(t, [BAD], { numRetries: 2 }, () => 0);
+    upstreams[0]?.answer(BAD, BAD, OK);
+    const response = await post(url, chat());
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('x-llmrouter-attempts'), '3');
+  });
+
+  it('do not go to the deployment whose key was refused', async (t) => {
+    const { url, upstreams } = await gateway(t, [json({}, 401)], { numRetries: 2 });
+    assert.equal((await post(url, chat())).status, 502);
+    assert.equal(upstreams[0]?.requests.length, 1);
+  });
+
+  it('are not made for what the request is to blame for, nor beyond their number', async (t) => {
+    const { url, upstreams } = await gateway(t, [json({}, 400), BAD], { numRetries: 2 }, () => 0);
+    assert.equal((await post(url, chat())).status, 400);
+    assert.equal(upstreams[0]?.requests.length, 1);
+    upstreams[0]?.answer(BAD);
+    const response = await post(url, chat());
+    assert.equal(response.status, 502);
+    assert.equal(response.headers.get('x-llmrouter-attempts'), '3');
+  });
+
+  it('are not made once a byte of the stream is out', async (t) => {
+    const { url, upstreams } = await gateway(t, [cutStream([delta('one')]), OK], { numRetries: 2 }, () => 0);
+    const data = dataOf(await (await post(url, chat({ stream: true }))).text());
+    assert.equal(JSON.parse(data.at(-1) ?? '').error.code, 'upstream_error');
+    assert.equal(upstreams[1]?.requests.length, 0);
+  });
+});
+
+describe('a group without a deployment in service', () => {
+  it('answers 503 with Retry-After until the cool-down is over', async (t) => {
+    let now = 0;
+    const { url, upstreams } = await gateway(
+      t,
+      [BAD],
+      { allowedFails: 0, cooldownMs: 30_000 },
+      undefined,
+      () => now,
+    );
+    assert.equal((await post(url, chat())).status, 502);
+    now = 10_500;
+    const response = await post(url, chat());
+    assert.equal(response.status, 503);
+    assert.equal(response.headers.get('retry-after'), '20');
+    assert.equal(await codeOf(response), 'no_deployment_available');
+    now = 30_001;
+    upstreams[0]?.answer(OK);
+    assert.equal((await post(url, chat())).status, 200);
+  });
+
+  it('does not cool down because of bad requests', async (t) => {
+    const { url } = await gateway(t, [json({}, 422)], { allowedFails: 0 });
+    for (let count = 0; count < 3; count++) assert.equal((await post(url, chat())).status, 422);
+  });
+
+  it('names the provider that is missing, in the log', async (t) => {
+    const { url, log } = await serve(t, { deployments: [deployment(null, { provider: 'acme' })] });
+    assert.equal(await codeOf(await post(url, chat())), 'no_deployment_available');
+    assert.match(log.join(''), /nobody provides \\"acme\\"/);
+  });
+});
+
+describe('fallbacks', () => {
+  const fallbacks = [{ from: 'gpt-4o', to: ['gone', 'backup'] }];
+  const setup = async (t: TestContext, models?: readonly string[]): Promise<ServedPlane> => {
+    const [bad, good] = await Promise.all([startUpstream(BAD), startUpstream(OK)]);
+    t.after(() => Promise.all([bad.close(), good.close()]));
+    return serve(t, {
+      deployments: [
+        deployment(bad.url),
+        deployment(good.url, { id: 'backup/0', group: 'backup', model: 'claude' }),
+      ],
+      routing: routing({ fallbacks }),
+      identity: models === undefined ? null : { id: 'ci', models },
+    });
+  };
+
+  it('serve the call when the group fails', async (t) => {
+    const { url } = await setup(t);
+    const response = await post(url, chat());
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('x-llmrouter-deployment'), 'backup/0');
+    assert.equal(response.headers.get('x-llmrouter-attempts'), '2');
+  });
+
+  it('are no way around the limits of a caller', async (t) => {
+    const { url } = await setup(t, ['gpt-4o']);
+    assert.equal((await post(url, chat())).status, 502);
+    assert.equal(await codeOf(await post(url, chat({ model: 'backup' }))), 'permission_error');
+  });
+});
+
+describe('a strategy of a plugin', () => {
+  const phase = (select: StrategyPhase['select'], results: RouteResult[] = []): StrategyPhase => ({
+    select,
+    observe: (result) => results.push(result),
+  });
+
+  it('decides among the frozen candidates, and learns how it went', async (t) => {
+    const results: RouteResult[] = [];
+    const seen: (readonly Candidate[])[] = [];
+    const last = phase(async (request, candidates) => {
+      assert.equal(request.body.model, 'gpt-4o');
+      seen.push(candidates);
+      return candidates.at(-1) ?? null;
+    }, results);
+    const { url } = await gateway(
+      t,
+      [OK, OK, BAD],
+      { strategy: 'last', numRetries: 1 },
+      undefined,
+      undefined,
+      last,
+    );
+    const response = await post(url, chat());
+    assert.equal(response.headers.get('x-llmrouter-deployment'), 'gpt-4o/1');
+    assert.deepEqual(
+      seen.map((candidates) => candidates.map(({ id }) => id)),
+      [
+        ['gpt-4o/0', 'gpt-4o/1', 'gpt-4o/2'],
+        ['gpt-4o/0', 'gpt-4o/1'],
+      ],
+    );
+    assert.ok(seen.every((candidates) => Object.isFrozen(candidates) && Object.isFrozen(candidates[0])));
+    assert.deepEqual(
+      results.map(({ deployment: { id }, ok, status }) => [id, ok, status]),
+      [
+        ['gpt-4o/2', false, 500],
+        ['gpt-4o/1', true, 200],
+      ],
+    );
+  });
+
+  it('that fails, or names what is no candidate, leaves it to the default', async (t) => {
+    for (const select of [async () => null, async () => candidate('forged', 1)]) {
+      const { url } = await gateway(t, [OK], { strategy: 'odd' }, undefined, undefined, phase(select));
+      assert.equal((await post(url, chat())).headers.get('x-llmrouter-deployment'), 'gpt-4o/0');
+    }
+  });
+
+  it('that nobody provides is named in the log, once', async (t) => {
+    const { url, log } = await gateway(t, [OK], { strategy: 'missing' });
+    await post(url, chat());
+    await post(url, chat());
+    assert.equal(log.filter((line) => line.includes('"missing\\"')).length, 1);
+  });
+});
+
+describe('a provider of a plugin', () => {
+  const ask = async (
+    t: TestContext,
+    chatOf: () => Promise<ProviderResponse>,
+    body = chat(),
+  ): Promise<Response> => {
+    const { url } = await serve(t, {
+      deployments: [deployment(null, { provider: 'acme', model: 'm' })],
+      pipeline: emptyPipeline({ providers: new Map([['acme', { chat: chatOf }]]) }),
+    });
+    return post(url, body);
+  };
+
+  it('answers whole or streamed', async (t) => {
+    const headers = { 'Content-Type': 'application/json' };
+    const whole = await ask(t, async () => ({ status: 200, headers, body: JSON.stringify(COMPLETION) }));
+    assert.deepEqual(await whole.json(), COMPLETION);
+    const parts = chatStream(['one', ' two']);
+    const streamed = await ask(
+      t,
+      async () => ({ status: 200, headers: { 'Content-Type': 'text/event-stream' }, body: iterate(parts) }),
+      chat({ stream: true }),
+    );
+    assert.equal(await streamed.text(), parts.join(''));
+  });
+
+  it('that fails is an upstream that fails; its refusals reach the client', async (t) => {
+    const failed = await ask(t, async () => {
+      throw new GatewayError('upstream_error', 'The provider "acme" failed');
+    });
+    assert.equal(failed.status, 502);
+    const refused = await ask(t, async () => {
+      throw Object.assign(new Error('not for you'), { status: 422 });
+    });
+    assert.equal(refused.status, 422);
+    assert.match(await refused.text(), /not for you/);
+  });
+
+  it('whose stream throws is a stream that broke', async (t) => {
+    const body = (async function* () {
+      yield delta('one');
+      throw new Error('gone');
+    })();
+    const response = await ask(
+      t,
+      async () => ({ status: 200, headers: { 'content-type': 'text/event-stream' }, body }),
+      chat({ stream: true }),
+    );
+    const data = dataOf(await response.text());
+    assert.equal(JSON.parse(data.at(-1) ?? '').error.code, 'upstream_error');
+  });
+});
+
+async function* iterate(parts: readonly string[]): AsyncGenerator<string> {
+  yield* parts;
+}
+
+function candidate(id: string, weight: number): Candidate {
+  return Object.freeze({
+    id,
+    group: 'm',
+    model: 'm',
+    provider: 'openai',
+    weight,
+    rpm: null,
+    tpm: null,
+    inputCostPerToken: null,
+    outputCostPerToken: null,
+  });
+}
+
+async function codeOf(response: Response): Promise<string> {
+  return ((await response.json()) as { error: { code: string } }).error.code;
+}
+
+/** One group, one deployment for each script. */
+async function gateway(
+  t: TestContext,
+  scripts: readonly Script[],
+  fields: Parameters<typeof routing>[0],
+  random: () => number = Math.random,
+  clock: () => number = () => performance.now(),
+  strategy?: StrategyPhase,
+): Promise<ServedPlane & { readonly upstreams: readonly Upstream[] }> {
+  const upstreams = await Promise.all(scripts.map((script) => startUpstream(script)));
+  t.after(() => Promise.all(upstreams.map((upstream) => upstream.close())));
+  const strategies = new Map(strategy === undefined ? [] : [[fields?.strategy ?? '', strategy]]);
+  const served = await serve(t, {
+    deployments: upstreams.map(({ url }, index) => deployment(url, { id: `gpt-4o/${index}` })),
+    routing: routing(fields),
+    pipeline: emptyPipeline({ strategies }),
+    random,
+    clock,
+  });
+  return { ...served, upstreams };
+}
