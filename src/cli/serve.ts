@@ -8,6 +8,7 @@ import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
 export async function serve(config: GatewayConfig, process: NodeJS.Process): Promise<number> {
   const log = createLogger({ ...config.log, debug: config.debug });
   for (const warning of config.warnings) log.warn(warning, { event: 'config_warning' });
+  holdOpen();
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();
   const fail = (error: unknown): void => {
     process.stderr.write(describeFatal(error));
@@ -23,6 +24,14 @@ export async function serve(config: GatewayConfig, process: NodeJS.Process): Pro
   await gateway.stop();
   await flushed(log);
   process.exit(code);
+}
+
+/**
+ * Node ends a process that has nothing left to wait for, and a plugin whose `shutdown()` hangs is nothing: deadlines do
+ * not count. Without this the rest of the shutdown would be skipped. `process.exit` is what ends the gateway.
+ */
+function holdOpen(): void {
+  setInterval(() => undefined, 2 ** 31 - 1);
 }
 
 /** Plugins may have left timers and sockets open, which must not keep a stopped gateway alive. */
