@@ -58,7 +58,8 @@ class HandlerCall {
   readonly #outer: CallContext | undefined;
   readonly #started: number;
   readonly #deadline: Deadline;
-  #state: 'running' | 'handed-on' | 'over' = 'running';
+  /** `left`: the client has gone before the whole answer was out. */
+  #state: 'running' | 'handed-on' | 'over' | 'left' = 'running';
 
   constructor(
     containment: Containment,
@@ -82,6 +83,11 @@ class HandlerCall {
   }
 
   run(handler: RequestHandler): void {
+    if (this.#res.closed) {
+      // Its `close` has been and nobody reads an answer: the call would never settle.
+      this.#settle('left', null);
+      return;
+    }
     this.#res.once('close', this.#onClose);
     this.#containment.runAs(this.#context, () => {
       try {
@@ -120,6 +126,8 @@ class HandlerCall {
 
   /** A throw, a rejection or `next(error)`. Once the call is over, or handed on, all that is left is to count it. */
   readonly #onThrown = (thrown: unknown): void => {
+    // What breaks because the client hung up is no failure: anyone could quarantine a plugin by hanging up.
+    if (this.#state === 'left') return;
     if (this.#state === 'running' && isAnswer(thrown) && !this.#res.headersSent) {
       this.#settle('over', true);
       this.#containment.runAs(this.#outer, () => this.#next(thrown));
@@ -141,9 +149,11 @@ class HandlerCall {
     this.#giveUp(error);
   };
 
-  /** The answer is out, or the client left before there was one, which says nothing about the plugin. */
+  /** The answer is out; or the plugin gave it up; or the client left, which says nothing about the plugin. */
   readonly #onClose = (): void => {
-    this.#settle('over', this.#res.headersSent ? true : null);
+    const { errored, headersSent, writableFinished } = this.#res;
+    if (errored !== null) this.#settle('over', false);
+    else this.#settle(writableFinished ? 'over' : 'left', headersSent ? true : null);
   };
 
   #giveUp(error: GatewayError): void {
@@ -162,7 +172,7 @@ class HandlerCall {
     this.#containment.fail(this.#site.owner, this.#site.phase, kind, error, this.#context.requestId);
   }
 
-  #settle(state: 'handed-on' | 'over', succeeded: boolean | null): void {
+  #settle(state: 'handed-on' | 'over' | 'left', succeeded: boolean | null): void {
     if (this.#state !== 'running') return;
     this.#state = state;
     this.#res.off('close', this.#onClose);
