@@ -1,0 +1,129 @@
+import type winston from 'winston';
+import type { Secret } from '../config/secret.ts';
+import type { ServerConfig } from '../config/types.ts';
+import type { Pipeline } from '../pipeline/types.ts';
+import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import type { HttpStats } from './stats.ts';
+
+/** What the HTTP surface needs from the rest of the gateway. */
+export interface HttpServerDeps {
+  readonly server: ServerConfig;
+  /** Bearer key of `/admin/…`. `null`: all of it answers 404. */
+  readonly adminKey: Secret | null;
+  /** True: `Server-Timing` on answers, causes with stacks in the log. */
+  readonly debug: boolean;
+  /** The current generation, asked once per request. `null` while the plugins are starting: 503. */
+  readonly pipeline: () => Pipeline | null;
+  readonly dataPlane: DataPlane;
+  readonly plugins: PluginControl;
+  /** The text that `GET /metrics` answers. */
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
+  readonly log: winston.Logger;
+  /** Deviations from {@link HTTP_TIMEOUTS}. */
+  readonly timeouts?: Partial<HttpTimeouts>;
+}
+
+/** The gateway's listener. */
+export interface HttpServer {
+  /**
+   * Starts to listen.
+   *
+   * @throws ConfigError `config_invalid`, naming `PORT` or `LLMROUTER_HOST`, when the address cannot be had
+   */
+  listen(): Promise<{ readonly port: number }>;
+  /**
+   * Stops accepting, closes idle connections and waits for running answers; those that outlast `timeoutMs` are cut
+   * and counted. Further calls return the first one's promise.
+   */
+  drain(timeoutMs: number): Promise<{ readonly cut: number }>;
+  /** Counts of answers, for `/metrics`. */
+  readonly stats: HttpStats;
+}
+
+/** How long a client may keep the server waiting. Every time-out closes the connection. */
+export interface HttpTimeouts {
+  /** From the connection, or the first byte of a further request, to the end of its header. */
+  readonly headersMs: number;
+  /** Credit of a body: it runs down with time and is earned back by {@link minBodyBytesPerSecond}. */
+  readonly bodyMs: number;
+  /** A body that comes slower than this uses up its credit; a faster one may take as long as it likes. */
+  readonly minBodyBytesPerSecond: number;
+  /** A kept-alive connection without a request. Node adds one second to what it tells the client. */
+  readonly keepAliveMs: number;
+  /** How often the above is looked at, so how late a time-out may be. */
+  readonly checkMs: number;
+}
+
+/** Serves one request of the data plane. Its rejection is answered by the caller. */
+export type DataPlaneHandler = (
+  req: GatewayRequest,
+  res: GatewayResponse,
+  pipeline: Pipeline,
+) => Promise<void>;
+
+/** The table of the data plane's paths. */
+export interface DataPlane {
+  /** `path` is without the query. `null`: not one of the data plane's. */
+  find(method: string, path: string): DataPlaneHandler | null;
+}
+
+/** What `/admin` and `/readyz` may ask of the plugin host. */
+export interface PluginControl {
+  list(): { readonly order: readonly string[]; readonly plugins: readonly PluginView[] };
+  get(name: string): PluginView | null;
+  /** @throws GatewayError `not_found`; `conflict` when the plugin is not quarantined */
+  release(name: string): Promise<PluginView>;
+  /** @throws GatewayError `not_found`; `conflict` when the plugin is not running */
+  quarantine(name: string, cause: string): Promise<PluginView>;
+  readiness(): Promise<Readiness>;
+}
+
+/** The body of `GET /readyz`. */
+export interface Readiness {
+  readonly status: 'ready' | 'starting' | 'draining';
+  readonly plugins: Readonly<Record<string, PluginReadiness>>;
+}
+
+export interface PluginReadiness {
+  readonly state: PluginState;
+  /** What the plugin's health check said; `null`: it has none, or does not run. */
+  readonly health: string | null;
+}
+
+export type PluginState =
+  | 'discovered'
+  | 'inactive'
+  | 'rejected'
+  | 'loaded'
+  | 'blocked'
+  | 'failed'
+  | 'started'
+  | 'quarantined'
+  | 'stopped';
+
+/** One plugin as `GET /admin/plugins` shows it. */
+export interface PluginView {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  readonly specifier: string;
+  readonly source: 'env' | 'folder';
+  readonly capabilities: readonly string[];
+  readonly dependsOn: readonly string[];
+  readonly priority: number;
+  readonly failureMode: string;
+  readonly isolation: string;
+  readonly state: PluginState;
+  /** Why the plugin is not running, with what to change. */
+  readonly reason: { readonly code: string; readonly message: string } | null;
+  readonly startupMs: number | null;
+  readonly failures: { readonly total: number; readonly recent: number };
+  /** Times in ISO 8601. `until: null`: until an operator releases it. */
+  readonly quarantine: {
+    readonly since: string;
+    readonly until: string | null;
+    readonly cause: string;
+  } | null;
+  /** Names of routes and the like, and counts of everything else. */
+  readonly contributes: Readonly<Record<string, readonly string[] | number | boolean>>;
+}
