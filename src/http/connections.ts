@@ -1,0 +1,129 @@
+import type { Socket } from 'node:net';
+import { GatewayError } from '../errors.ts';
+import { sendError } from '../wire/error-response.ts';
+import type { GatewayRequest } from '../wire/message.ts';
+import type { ServedResponse } from './messages.ts';
+import type { HttpTimeouts } from './types.ts';
+
+/** Together with {@link HttpTimeouts.checkMs} no client can hold a connection for ten seconds without using it. */
+export const HTTP_TIMEOUTS: HttpTimeouts = Object.freeze({
+  headersMs: 8_000,
+  bodyMs: 8_000,
+  minBodyBytesPerSecond: 1_024,
+  keepAliveMs: 7_000,
+  checkMs: 1_000,
+});
+
+/** One connection and the last request that came over it. */
+interface Connection {
+  readonly socket: Socket;
+  exchange: Exchange | null;
+  /** Milliseconds that the body of this request may still be waited for. */
+  creditMs: number;
+  /** `socket.bytesRead` when it was last looked at. */
+  bytesRead: number;
+}
+
+interface Exchange {
+  readonly req: GatewayRequest;
+  readonly res: ServedResponse;
+}
+
+/**
+ * All open connections: who is slow, who is idle, who is still being answered.
+ *
+ * Node bounds the time for a whole request or not at all. The first would cut an honest upload over a thin line, the
+ * second lets a client trickle a body for ever; so bodies are measured here, by one timer for all connections.
+ */
+export class Connections {
+  readonly #timeouts: HttpTimeouts;
+  readonly #open: Map<Socket, Connection> = new Map();
+
+  constructor(timeouts: HttpTimeouts) {
+    this.#timeouts = timeouts;
+  }
+
+  /** A connection has been accepted. */
+  add(socket: Socket): void {
+    this.#open.set(socket, { socket, exchange: null, creditMs: 0, bytesRead: 0 });
+    socket.once('close', () => this.#open.delete(socket));
+  }
+
+  /** A request has come in. */
+  begin(req: GatewayRequest, res: ServedResponse): void {
+    const connection = this.#open.get(req.socket);
+    if (connection === undefined) return;
+    connection.exchange = { req, res };
+    connection.creditMs = this.#timeouts.bodyMs;
+  }
+
+  /** True when bytes of an answer have gone out and more are to come: nothing else may be written. */
+  isAnswering(socket: Socket): boolean {
+    const exchange = this.#open.get(socket)?.exchange ?? null;
+    return exchange?.res.headersSent === true && !exchange.res.writableFinished;
+  }
+
+  /** Charges every unfinished body with the time since the last look, and ends those that have used up their credit. */
+  sweep(elapsedMs: number): void {
+    for (const connection of this.#open.values()) this.#charge(connection, elapsedMs);
+  }
+
+  /** Closes connections without a running request at once, and the others when theirs has been answered. */
+  closeWhenIdle(): void {
+    for (const { socket, exchange } of this.#open.values()) {
+      if (isRunning(exchange)) exchange.res.once('close', () => socket.destroySoon());
+      else socket.destroy();
+    }
+  }
+
+  /** Destroys all connections. Returns how many of them were still being answered. */
+  cut(): number {
+    let cut = 0;
+    for (const { socket, exchange } of this.#open.values()) {
+      if (isRunning(exchange)) cut += 1;
+      socket.destroy();
+    }
+    return cut;
+  }
+
+  #charge(connection: Connection, elapsedMs: number): void {
+    const { exchange, socket } = connection;
+    if (exchange === null) return;
+    if (exchange.req.complete) {
+      // An idle connection should not keep its last request in memory.
+      if (!isRunning(exchange)) connection.exchange = null;
+      return;
+    }
+    const progress = socket.bytesRead - connection.bytesRead;
+    connection.bytesRead = socket.bytesRead;
+    if (isReaderBehind(exchange.req)) return;
+    connection.creditMs = Math.min(
+      this.#timeouts.bodyMs,
+      connection.creditMs - elapsedMs + this.#earned(exchange, progress),
+    );
+    if (connection.creditMs <= 0) endSlowBody(exchange);
+  }
+
+  /** What comes after the answer is thrown away, and earns nothing. */
+  #earned({ res }: Exchange, bytes: number): number {
+    return res.writableEnded ? 0 : (bytes / this.#timeouts.minBodyBytesPerSecond) * 1_000;
+  }
+}
+
+function isRunning(exchange: Exchange | null): exchange is Exchange {
+  return exchange !== null && !exchange.res.writableFinished && !exchange.res.destroyed;
+}
+
+/** Back-pressure: the client would send, but whoever reads the body does not take it. */
+function isReaderBehind(req: GatewayRequest): boolean {
+  return req.readableLength >= req.readableHighWaterMark;
+}
+
+function endSlowBody({ req, res }: Exchange): void {
+  if (res.headersSent) {
+    req.socket.destroy();
+    return;
+  }
+  res.shouldKeepAlive = false;
+  sendError(res, new GatewayError('invalid_request', 'The request body came too slowly', { status: 408 }));
+}
