@@ -49,6 +49,7 @@ export const ERRORS = {
   not_implemented: { status: 501, type: 'server_error' },
   upstream_error: { status: 502, type: 'server_error' },
   no_deployment_available: { status: 503, type: 'server_error' },
+  gateway_starting: { status: 503, type: 'server_error' },
   gateway_draining: { status: 503, type: 'server_error' },
   upstream_timeout: { status: 504, type: 'server_error' },
 } as const;
@@ -76,6 +77,8 @@ export interface GatewayErrorOptions {
  *
  * @example
  * ```ts
+ * import { GatewayError } from 'routeiq-gateway/plugin';
+ *
  * throw new GatewayError('permission_error', 'The key "ci" may not use the model "gpt-4o"', { param: 'model' });
  * ```
  */

@@ -1,0 +1,133 @@
+import { GatewayError, toError } from '../errors.ts';
+import type { Pipeline } from '../pipeline/types.ts';
+import { sendError, toClientError } from '../wire/error-response.ts';
+import type { GatewayRequest } from '../wire/message.ts';
+import { type AdminTable, createAdminTable } from './admin.ts';
+import { type AdminGuard, createAdminGuard, isAdminPath, notFound } from './admin-key.ts';
+import { runHandler } from './app.ts';
+import { authenticate, isPreflight } from './authentication.ts';
+import { limitChunkedBody } from './body-limit.ts';
+import { admitRequest, type GuardOptions, pathOf } from './guards.ts';
+import type { ServedResponse } from './messages.ts';
+import { createOwnPaths, type OwnPath } from './own-paths.ts';
+import { requestId } from './request-id.ts';
+import type { HttpServerDeps } from './types.ts';
+
+/**
+ * The way of every request, in order:
+ *
+ * 1. an id, and the guards against requests that can be read in two ways
+ * 2. the gateway's own paths: one table look-up, no plugin is asked
+ * 3. `/admin`: the key, and then the admin API, which has to work whatever the plugins do
+ * 4. the auth phase, if there is one; paths of plugins below `/admin` have had their key instead
+ * 5. middleware of plugins, if there is any; it may change the path
+ * 6. the data plane: one table look-up
+ * 7. routes of plugins, if there are any; else 404
+ */
+export class Dispatcher {
+  readonly #deps: HttpServerDeps;
+  readonly #isDraining: () => boolean;
+  readonly #guards: GuardOptions;
+  readonly #ownPaths: ReadonlyMap<string, OwnPath>;
+  readonly #checkAdminKey: AdminGuard;
+  readonly #adminApi: AdminTable;
+
+  constructor(deps: HttpServerDeps, isDraining: () => boolean) {
+    this.#deps = deps;
+    this.#isDraining = isDraining;
+    this.#guards = { bodyLimit: deps.server.bodyLimit, host: deps.server.host };
+    this.#ownPaths = createOwnPaths(deps, isDraining);
+    this.#checkAdminKey = createAdminGuard(deps.adminKey);
+    this.#adminApi = createAdminTable(deps.plugins);
+  }
+
+  /** For the server's `request` event. Never rejects: nobody would hear it. */
+  async dispatch(req: GatewayRequest, res: ServedResponse): Promise<void> {
+    req.receivedAt = performance.now();
+    req.id = requestId(req.headers['x-request-id']);
+    try {
+      await this.#serve(req, res);
+    } catch (thrown) {
+      this.#fail(req, res, thrown);
+    }
+  }
+
+  #serve(req: GatewayRequest, res: ServedResponse): Promise<void> | void {
+    const path = admitRequest(req, this.#guards);
+    const own = this.#ownPaths.get(path) ?? this.#findAdmin(req, path);
+    if (own !== null) {
+      res.surface = own.surface;
+      return own.handler(req, res);
+    }
+    limitChunkedBody(req, res, this.#guards.bodyLimit);
+    return this.#throughPipeline(this.#currentPipeline(), req, res, path);
+  }
+
+  #findAdmin(req: GatewayRequest, path: string): OwnPath | null {
+    if (!isAdminPath(path)) return null;
+    this.#checkAdminKey(req);
+    const handler = this.#adminApi(path);
+    return handler === null ? null : { surface: 'admin', handler };
+  }
+
+  /** The generation that a request runs through from beginning to end, whatever is swapped meanwhile. */
+  #currentPipeline(): Pipeline {
+    if (this.#isDraining()) throw new GatewayError('gateway_draining', 'The gateway is stopping: try again');
+    const pipeline = this.#deps.pipeline();
+    // Without its plugins the gateway would have no authentication either.
+    if (pipeline === null) throw new GatewayError('gateway_starting', 'The gateway is starting: try again');
+    return pipeline;
+  }
+
+  async #throughPipeline(
+    pipeline: Pipeline,
+    req: GatewayRequest,
+    res: ServedResponse,
+    arrivalPath: string,
+  ): Promise<void> {
+    // A preflight has no credentials: only middleware may answer it without, so it is authenticated after that.
+    const isEarly = isPreflight(req);
+    if (!isEarly) await this.#checkAccess(pipeline, req, arrivalPath);
+    if (pipeline.middleware !== null) {
+      await runHandler(pipeline.middleware, req, res);
+      if (res.writableEnded) return;
+    }
+    const path = pathOf(req.url ?? '/');
+    if (isEarly || (path !== arrivalPath && isAdminPath(path) !== isAdminPath(arrivalPath))) {
+      await this.#checkAccess(pipeline, req, path);
+    }
+    await this.#answer(pipeline, req, res, path);
+  }
+
+  #checkAccess(pipeline: Pipeline, req: GatewayRequest, path: string): Promise<void> | void {
+    if (isAdminPath(path)) return this.#checkAdminKey(req);
+    if (pipeline.auth !== null) return authenticate(pipeline.auth, req);
+  }
+
+  async #answer(pipeline: Pipeline, req: GatewayRequest, res: ServedResponse, path: string): Promise<void> {
+    const handler = this.#deps.dataPlane.find(req.method ?? '', path);
+    res.surface = handler === null ? 'routes' : 'data_plane';
+    if (handler !== null) return handler(req, res, pipeline);
+    if (pipeline.routes !== null) await runHandler(pipeline.routes, req, res);
+    if (!res.writableEnded) throw notFound(req);
+  }
+
+  #fail(req: GatewayRequest, res: ServedResponse, thrown: unknown): void {
+    const { log, debug } = this.#deps;
+    const error = toClientError(thrown);
+    if (error.code === 'internal_error' && !req.socket.destroyed) {
+      log.error('request failed', { requestId: req.id, ...describe(error.cause, debug) });
+    }
+    try {
+      sendError(res, error);
+    } catch {
+      // A plugin has patched the response so that it throws: the client gets no answer rather than a wrong one.
+      res.destroy();
+    }
+  }
+}
+
+function describe(cause: unknown, debug: boolean): { cause: string; stack?: string | undefined } {
+  const { message, stack } = toError(cause);
+  return debug ? { cause: message, stack } : { cause: message };
+}
