@@ -79,18 +79,18 @@ export class ClientAnswer {
   }
 
   openStream(status: number, headers: OutgoingHttpHeaders): void {
-    this.streaming = true;
     if (this.gone) return;
     headers['content-type'] = 'text/event-stream; charset=utf-8';
     headers['cache-control'] ??= 'no-cache';
     // nginx would collect the events of a stream into one piece.
     headers['x-accel-buffering'] = 'no';
     this.#writeHead(status, headers);
+    this.streaming = true;
   }
 
   /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
   write(events: Buffer): boolean {
-    return this.gone || this.#res.write(events);
+    return this.#isOver() || this.#res.write(events);
   }
 
   /** Writes, and waits until more may be written. Resolves as well when the client is gone. */
@@ -102,12 +102,12 @@ export class ClientAnswer {
   }
 
   end(events: Buffer): void {
-    if (!this.gone) this.#res.end(events);
+    if (!this.#isOver()) this.#res.end(events);
   }
 
   /** Answers with an error; in a stream that has begun, with an error event and no `[DONE]`. */
   error(error: GatewayError, { body = null, retryAfter = null }: ErrorDetails = {}): void {
-    if (this.gone) return;
+    if (this.#isOver()) return;
     if (this.streaming) {
       this.#res.end(encodeEvent(body ?? toErrorBody(error)));
       return;
@@ -116,6 +116,11 @@ export class ClientAnswer {
     for (const [name, value] of Object.entries(this.#ownHeaders())) this.#res.setHeader(name, value);
     if (body === null) sendError(this.#res, error);
     else sendJson(this.#res, error.status, body);
+  }
+
+  /** Nobody reads any more, or a middleware has ended the answer: a write would be an `error` event. */
+  #isOver(): boolean {
+    return this.gone || this.#res.writableEnded;
   }
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {

@@ -110,11 +110,11 @@ export class Trial {
 
   async #try(call: Call, choice: Choice): Promise<Routed | null | UpstreamFailure> {
     const { candidate, timeouts } = choice.deployment;
+    const { onRoute } = call.pipeline.llm;
+    if (onRoute !== null) await onRoute(call.request, choice.decision);
     call.answer.attempts++;
     call.answer.deployment = candidate.id;
     call.provider = candidate.provider;
-    const { onRoute } = call.pipeline.llm;
-    if (onRoute !== null) await onRoute(call.request, choice.decision);
 
     const sink = sinkFor(call);
     const attempt = new Attempt({

@@ -272,6 +272,17 @@ describe('a provider of a plugin', () => {
     assert.match(await refused.text(), /not for you/);
   });
 
+  it('that writes a head which is none is an upstream that fails', async (t) => {
+    for (const stream of [false, true]) {
+      const type = stream ? 'text/event-stream' : 'application/json';
+      const headers = { 'content-type': type, 'x-bad': 'a\r\nset-cookie: b' };
+      const body = stream ? chatStream(['one']).join('') : JSON.stringify(COMPLETION);
+      const response = await ask(t, async () => ({ status: 200, headers, body }), chat({ stream }));
+      assert.ok(response.status >= 500);
+      assert.equal(response.headers.get('set-cookie'), null);
+    }
+  });
+
   it('whose stream throws is a stream that broke', async (t) => {
     const body = (async function* () {
       yield delta('one');

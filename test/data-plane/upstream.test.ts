@@ -133,15 +133,16 @@ describe('an upstream that answers with an error', () => {
   }
 
   it('never shows a key, in no field', async (t) => {
-    const leaky = `key ${KEY} and sk-proj-********wxyz and Bearer other-secret-token`;
+    const plain = 'a-key-of-no-known-shape';
+    const leaky = `${plain} and ${KEY} and sk-proj-********wxyz and Bearer other-secret-token and header-secret`;
     for (const status of [400, 429, 500]) {
       const { url, log } = await gateway(
         t,
         json(upstreamError(leaky, { param: leaky, code: leaky, type: leaky }), status),
-        { headers: { 'x-token': 'header-secret' } },
+        { apiKey: new Secret(plain), headers: { 'x-token': 'header-secret' } },
       );
       const body = await (await post(url, chat())).text();
-      for (const secret of [KEY, 'wxyz', 'other-secret', 'header-secret']) {
+      for (const secret of [plain, KEY, 'wxyz', 'other-secret', 'header-secret']) {
         assert.ok(!body.includes(secret), body);
         assert.ok(!log.join('').includes(secret));
       }

@@ -66,7 +66,7 @@ export class Router {
     const candidates = this.#candidates(group, context);
     if (candidates.length === 0) return null;
     const decided = await this.#decide(candidates, context);
-    const deployment = group.deployments.find(({ candidate }) => candidate === decided.deployment);
+    const deployment = group.deployments[group.candidates.indexOf(decided.deployment)];
     const upstream = deployment?.upstream(context.pipeline.providers);
     return deployment === undefined || upstream == null ? null : { deployment, upstream, decision: decided };
   }
@@ -105,14 +105,25 @@ export class Router {
 
   /** Those in service that have not failed in this call; if there are none and it makes sense, those that have. */
   #candidates(group: Group, context: ChoiceContext): readonly Candidate[] {
+    const { failed, repeat, pipeline } = context;
     const now = this.#now();
-    const inService = group.deployments.filter(
-      (deployment) => deployment.cooldown.until <= now && this.#isServed(deployment, context.pipeline),
-    );
-    const fresh = inService.filter((deployment) => !context.failed.includes(deployment));
-    const usable = fresh.length === 0 && context.repeat ? inService : fresh;
-    if (usable.length === group.deployments.length) return group.candidates;
+    // The common call finds every deployment in service: nothing is filtered for it.
+    if (failed.length === 0 && this.#allInService(group, pipeline, now)) return group.candidates;
+    const inService = group.deployments.filter((deployment) => this.#isInService(deployment, pipeline, now));
+    const fresh = inService.filter((deployment) => !failed.includes(deployment));
+    const usable = fresh.length === 0 && repeat ? inService : fresh;
     return Object.freeze(usable.map(({ candidate }) => candidate));
+  }
+
+  #allInService(group: Group, pipeline: Pipeline, now: number): boolean {
+    for (const deployment of group.deployments) {
+      if (!this.#isInService(deployment, pipeline, now)) return false;
+    }
+    return true;
+  }
+
+  #isInService(deployment: Deployment, pipeline: Pipeline, now: number): boolean {
+    return deployment.cooldown.until <= now && this.#isServed(deployment, pipeline);
   }
 
   #isServed({ candidate, upstream }: Deployment, pipeline: Pipeline): boolean {

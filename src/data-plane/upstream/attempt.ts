@@ -195,8 +195,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #open(): void {
     if (this.#opened) return;
-    this.#opened = true;
     (this.#sink as EventSink).open(this.status as number, this.#headers);
+    this.#opened = true;
     this.#settle({ kind: 'streaming' });
   }
 

@@ -98,8 +98,7 @@ export function fromErrorStatus(
   if (status === 401 || status === 403) return refusedKey(deployment, status);
   const upstream = readErrorBody(headers, bytes, redact);
   const message = upstream.message ?? `The upstream of "${deployment}" answered with status ${status}`;
-  const retryAfter = headers['retry-after'];
-  const options = { status, retryAfter: typeof retryAfter === 'string' ? retryAfter : null };
+  const options = { status, retryAfter: readRetryAfter(headers['retry-after']) };
   if (status === 408 || status === 504) {
     return new UpstreamFailure(new GatewayError('upstream_timeout', message), {
       ...options,
@@ -191,6 +190,11 @@ function clean(value: unknown, redact: Redact): string | null {
   // Redacted before it is cut: half a key would no longer be recognised.
   const text = redact(value).trim().slice(0, MAX_MESSAGE_LENGTH);
   return text === '' ? null : text;
+}
+
+/** Seconds or an HTTP date (RFC 9110, section 10.2.3). Anything else could not be written into a head. */
+function readRetryAfter(value: AnswerHeaders[string]): string | null {
+  return typeof value === 'string' && /^[\w ,:+-]{1,40}$/.test(value) ? value : null;
 }
 
 /** The code of a system error names the fault (`ECONNREFUSED`); its message would name the address. */

@@ -1,6 +1,6 @@
 /**
- * The deadlines of one attempt, in milliseconds. `litellm_params.timeout` sets the total, and thereby the most that
- * each of the others can be.
+ * The deadlines of one attempt, in milliseconds. `litellm_params.timeout` sets the totals and the first byte's, and
+ * shortens the others.
  *
  * | what | default |
  * |---|---|
@@ -22,10 +22,9 @@ export const CONNECT_TIMEOUT_MS: number = 10_000;
 
 /** The deadlines of a deployment, `timeoutMs` as configured. */
 export function createTimeouts(timeoutMs: number | null): Timeouts {
-  const most = timeoutMs ?? Number.POSITIVE_INFINITY;
   return Object.freeze({
-    firstByteMs: Math.min(most, 600_000),
-    idleMs: Math.min(most, 120_000),
+    firstByteMs: timeoutMs ?? 600_000,
+    idleMs: Math.min(timeoutMs ?? 120_000, 120_000),
     totalMs: timeoutMs ?? 600_000,
     streamTotalMs: timeoutMs ?? 3_600_000,
   });
