@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
-import { PluginLoadError } from '../errors.ts';
+import { PluginLoadError, toError } from '../errors.ts';
+import { parsePattern } from './path-pattern.ts';
 
 /** Paths and handlers of one call to `get`, `use` and the like. */
 export interface RouteArguments {
@@ -66,11 +67,24 @@ export class ArgumentChecks {
   #paths(call: string, value: unknown): readonly string[] {
     const paths: readonly unknown[] = Array.isArray(value) ? value : [value];
     if (paths.length === 0) throw this.error(call, 'no path', 'at least one path');
-    return paths.map((path) => {
-      // A regular expression cannot be checked for conflicts with other plugins' routes.
-      if (typeof path === 'string' && path.startsWith('/')) return path;
+    return paths.map((path) => this.#path(call, path));
+  }
+
+  #path(call: string, path: unknown): string {
+    // A regular expression cannot be checked for conflicts with other plugins' routes.
+    if (typeof path !== 'string' || !path.startsWith('/')) {
       throw this.error(call, `path ${describe(path)}`, 'a path, a string that begins with "/"');
-    });
+    }
+    try {
+      parsePattern(path, 'mount');
+    } catch (cause) {
+      throw this.error(
+        call,
+        `path ${describe(path)}`,
+        `a path as Express 5 has it (${toError(cause).message})`,
+      );
+    }
+    return path;
   }
 
   #handler(call: string, handler: unknown): RequestHandler {

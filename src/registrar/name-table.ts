@@ -28,6 +28,7 @@ export function createNameTable(): NameTable {
 }
 
 function taken(kind: NamedKind, name: string, plugin: string, owner: string): PluginLoadError {
-  const message = `Plugin "${plugin}": the ${kind} of "${name}" belongs to the plugin "${owner}"; expected a free name`;
-  return new PluginLoadError(message.replace(' of "the gateway"', ''), { plugin });
+  const what = kind === 'storage backend' ? kind : `${kind} "${name}"`;
+  const message = `Plugin "${plugin}": the ${what} belongs to the plugin "${owner}" already; expected none or another name`;
+  return new PluginLoadError(message, { plugin });
 }
