@@ -1,9 +1,10 @@
 import winston, { type Logger } from 'winston';
 import Transport from 'winston-transport';
-import { toPlain } from './plain.ts';
+import { guardEntry } from './log-entry.ts';
+import { createPlainer } from './plain.ts';
 
-/** Where winston keeps the finished line (its `triple-beam` convention). */
-const LINE = Symbol.for('message');
+/** How long the end of the log waits for a reader that does not read. */
+const FLUSH_TIMEOUT_MS = 1000;
 
 export interface LoggerOptions {
   /** A winston level, npm's names. */
@@ -17,25 +18,37 @@ export interface LoggerOptions {
 
 /**
  * The gateway's log: one line per event, as JSON or for people. Control characters are escaped in both, so that
- * nothing that a client sends can begin a new line or move a terminal's cursor.
+ * nothing that a client sends can begin a new line or move a terminal's cursor. Logging never throws, whatever it is
+ * given, and a reader that goes away (`EPIPE`) does not end the process.
+ *
+ * @example
+ * ```ts
+ * const log = createLogger({ level: 'info', format: 'json', debug: false });
+ * log.info('plugin started', { plugin: 'hello', startupMs: 3 });
+ * // {"ts":"2026-01-01T00:00:00.000Z","level":"info","message":"plugin started","plugin":"hello","startupMs":3}
+ * ```
  */
 export function createLogger({ level, format, debug, stream = process.stdout }: LoggerOptions): Logger {
   const render = format === 'json' ? toJsonLine : toPrettyLine;
-  return winston.createLogger({
+  const logger = winston.createLogger({
+    levels: copyLevels(),
     level,
-    format: { transform: (info) => ({ ...info, [LINE]: render(toEntry(info, debug)) }) },
-    transports: [new winston.transports.Stream({ stream })],
+    format: AS_IT_IS,
+    exitOnError: false,
+    transports: [new LineTransport(stream, (info) => render(toEntry(info, debug)))],
   });
+  return guardEntry(logger);
 }
 
 /** A log that nobody reads. */
 export function createSilentLogger(): Logger {
-  return winston.createLogger({ silent: true });
+  return guardEntry(winston.createLogger({ levels: copyLevels(), silent: true, format: AS_IT_IS }));
 }
 
 /**
  * A plugin's own logger. It carries the plugin's name and `fields` on every line and hands on to the gateway's; the
- * plugin may do to it what it likes (level, transports, `close()`), nobody else's log changes.
+ * plugin may do to it what it likes (level, transports, `close()`), nobody else's log changes. Lines below the
+ * gateway's own level stay out of the gateway's log.
  *
  * @param fields asked at every line, for example for the id of the request being served
  */
@@ -44,23 +57,75 @@ export function createPluginLogger(
   plugin: string,
   fields: () => Readonly<Record<string, unknown>>,
 ): Logger {
-  return winston.createLogger({
+  const logger = winston.createLogger({
+    levels: copyLevels(),
     level: parent.level,
-    format: { transform: (info) => ({ ...info, ...fields(), plugin }) },
-    transports: [new ForwardTransport(parent)],
+    format: { transform: (info) => Object.assign(info, fields()) },
+    exitOnError: false,
+    transports: [new ForwardTransport(parent, plugin)],
   });
+  // A transport that the plugin added, or a line after it has closed its logger. Unheard, it would end the process.
+  logger.on('error', (error: unknown) => parent.warn("a plugin's logger failed", { plugin, error }));
+  return guardEntry(logger);
+}
+
+/** All loggers share winston's own object, which any of them may change. */
+function copyLevels(): Record<string, number> {
+  return { ...winston.config.npm.levels };
+}
+
+/** Lines are made by the transport, which asks for the level first. */
+const AS_IT_IS: winston.Logform.Format = { transform: (info) => info };
+
+/** Writes lines to a stream. */
+class LineTransport extends Transport {
+  readonly #stream: NodeJS.WritableStream;
+  readonly #render: (info: winston.Logform.TransformableInfo) => string;
+  #gone = false;
+
+  constructor(stream: NodeJS.WritableStream, render: (info: winston.Logform.TransformableInfo) => string) {
+    super();
+    this.#stream = stream;
+    this.#render = render;
+    // Unheard, the error would end the process. Nothing is written from then on: each line would be another error, and
+    // a listener that logs errors would never come to an end.
+    stream.on('error', () => {
+      this.#gone = true;
+    });
+  }
+
+  override log(info: winston.Logform.TransformableInfo, next: () => void): void {
+    if (!this.#gone && this.#stream.writable) this.#stream.write(`${this.#render(info)}\n`);
+    next();
+  }
+
+  /** `logger.end()` finishes when the stream has taken everything. */
+  override _final(done: () => void): void {
+    if (this.#gone || !this.#stream.writable) {
+      done();
+      return;
+    }
+    const timer = setTimeout(done, FLUSH_TIMEOUT_MS);
+    this.#stream.write('', () => {
+      clearTimeout(timer);
+      done();
+    });
+  }
 }
 
 class ForwardTransport extends Transport {
   readonly #parent: Logger;
+  readonly #plugin: string;
 
-  constructor(parent: Logger) {
+  constructor(parent: Logger, plugin: string) {
     super();
     this.#parent = parent;
+    this.#plugin = plugin;
   }
 
+  /** The name is put on here, where no field and no format of the plugin can replace it. */
   override log(info: winston.Logform.TransformableInfo, next: () => void): void {
-    this.#parent.log({ ...info, message: String(info.message) });
+    this.#parent.log(info.level, { ...info, plugin: this.#plugin });
     next();
   }
 }
@@ -73,9 +138,11 @@ interface Entry {
 }
 
 function toEntry(info: winston.Logform.TransformableInfo, debug: boolean): Entry {
-  const { level, message, ...rest } = info;
-  const fields = toPlain(rest, { debug }) as Record<string, unknown>;
-  const text = toPlain(message, { debug });
+  const { level, message, ts: _ts, ...rest } = info;
+  const members = _ts === undefined ? rest : { ...rest, _ts };
+  const plain = createPlainer({ debug });
+  const text = plain(message);
+  const fields = Object.fromEntries(Object.entries(members).map(([key, value]) => [key, plain(value)]));
   return {
     ts: new Date().toISOString(),
     level: String(level),
@@ -84,9 +151,9 @@ function toEntry(info: winston.Logform.TransformableInfo, debug: boolean): Entry
   };
 }
 
-/** The entry's own members come first and cannot be replaced by fields of the same name. */
+/** No field has the name of one of the entry's own members: those are taken out before. */
 function toJsonLine({ fields, ...entry }: Entry): string {
-  return escapeControls(JSON.stringify({ ...entry, ...fields, ...entry }));
+  return escapeControls(JSON.stringify({ ...entry, ...fields }));
 }
 
 function toPrettyLine({ ts, level, message, fields }: Entry): string {
