@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { PluginMetrics } from '../plugin-api/metrics.ts';
+import { MetricNames } from './metric-names.ts';
 import { PluginLedger } from './plugin-ledger.ts';
 import { createPluginMetrics } from './plugin-metrics.ts';
 
@@ -19,7 +20,10 @@ export type PluginStates = () => readonly { readonly name: string; readonly stat
 /** All numbers of one gateway. Stages keep plain counters; they are read when somebody scrapes. */
 export interface Metrics {
   readonly ledger: PluginLedger;
+  /** The metrics that a plugin makes itself; the same object each time. */
   forPlugin(plugin: string): PluginMetrics;
+  /** Takes a plugin's own metrics out of `/metrics`. What it still counts is lost. Its ledger stays. */
+  dispose(plugin: string): void;
   observeHttp(counts: HttpCounts): void;
   observePlugins(states: PluginStates): void;
   /** The text that `GET /metrics` answers. */
@@ -31,31 +35,38 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   const ledger = new PluginLedger();
   const plugins = new Map<string, PluginMetrics>();
-  const prefixes = new Set<string>();
-  collectDefaultMetrics({ register: registry });
+  const names = new MetricNames(OWN_NAMES);
   registerLedger(registry, ledger);
+  const startProcessMetrics = once(() => collectDefaultMetrics({ register: registry }));
   return {
     ledger,
     forPlugin(plugin) {
       const known = plugins.get(plugin);
       if (known !== undefined) return known;
-      const metrics = createPluginMetrics(registry, plugin, uniquePrefix(prefixes, plugin));
+      const metrics = createPluginMetrics(registry, plugin, names);
       plugins.set(plugin, metrics);
       return metrics;
     },
+    dispose(plugin) {
+      plugins.delete(plugin);
+      for (const name of names.release(plugin)) registry.removeSingleMetric(name);
+    },
     observeHttp: (counts) => registerHttp(registry, counts),
     observePlugins: (states) => registerStates(registry, states),
-    render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    async render() {
+      // They sample the event loop all the time: a gateway that nobody scrapes does without.
+      startProcessMetrics();
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
   };
 }
 
-/** `my-plugin` becomes `llmrouter_plugin_my_plugin`; a second plugin of that prefix gets a number. */
-function uniquePrefix(taken: Set<string>, plugin: string): string {
-  const base = `llmrouter_plugin_${plugin.replace(/[^a-zA-Z0-9]/g, '_')}`;
-  let prefix = base;
-  for (let n = 2; taken.has(prefix); n++) prefix = `${base}_${n}`;
-  taken.add(prefix);
-  return prefix;
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) action();
+    done = true;
+  };
 }
 
 const LEDGER_METRICS = [
@@ -64,6 +75,9 @@ const LEDGER_METRICS = [
   ['timeouts', 'llmrouter_plugin_timeouts_total', 'Calls into a plugin that did not settle in time'],
   ['seconds', 'llmrouter_plugin_seconds_total', 'Seconds from call to settlement, waiting included'],
 ] as const;
+const HTTP_METRIC = 'llmrouter_http_responses_total';
+const STATE_METRIC = 'llmrouter_plugin_state';
+const OWN_NAMES = [...LEDGER_METRICS.map(([, name]) => name), HTTP_METRIC, STATE_METRIC];
 
 function registerLedger(registry: Registry, ledger: PluginLedger): void {
   for (const [field, name, help] of LEDGER_METRICS) {
@@ -82,7 +96,7 @@ function registerLedger(registry: Registry, ledger: PluginLedger): void {
 
 function registerHttp(registry: Registry, counts: HttpCounts): void {
   new Counter({
-    name: 'llmrouter_http_responses_total',
+    name: HTTP_METRIC,
     help: 'Answers given, by surface, method and class of status',
     labelNames: ['surface', 'method', 'status'],
     registers: [registry],
@@ -95,7 +109,7 @@ function registerHttp(registry: Registry, counts: HttpCounts): void {
 
 function registerStates(registry: Registry, states: PluginStates): void {
   new Gauge({
-    name: 'llmrouter_plugin_state',
+    name: STATE_METRIC,
     help: 'The state that a plugin is in (1)',
     labelNames: ['plugin', 'state'],
     registers: [registry],

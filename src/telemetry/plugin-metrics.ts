@@ -1,93 +1,142 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { PluginLoadError } from '../errors.ts';
 import type { MetricLabels, MetricOptions, PluginMetrics } from '../plugin-api/metrics.ts';
+import type { MetricNames } from './metric-names.ts';
+import { SeriesBound, type SeriesLabels } from './series-bound.ts';
 
-/** Label combinations that one metric of a plugin may have; the rest is counted under `overflow`. */
-const MAX_SERIES = 1000;
+/** Metrics that one plugin may make: a name made of a user's text must not fill the memory. */
+const MAX_METRICS = 500;
 
-/** Prometheus data model, "Metric names and labels". */
-const NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+/** Prometheus data model, "Metric names and labels"; names with two underscores in front are its own. */
+const NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,127}$/;
 
 type Kind = 'counter' | 'gauge' | 'histogram';
 
+interface Made {
+  readonly kind: Kind;
+  readonly labelNames: readonly string[];
+  readonly metric: unknown;
+}
+
 /**
- * One plugin's metrics, prefixed with its name. Two plugins whose names become one prefix share no metric: the second
- * one's name is told apart by a number.
+ * One plugin's metrics, prefixed with its name (`my-plugin` is `llmrouter_plugin_my_plugin_…`). Wrong use throws
+ * `plugin_load` or a `RangeError`, naming plugin and metric.
+ *
+ * @param names all names of the registry; a full name that another owner has already gets a suffix
  */
-export function createPluginMetrics(registry: Registry, plugin: string, prefix: string): PluginMetrics {
-  const made = new Map<string, { readonly kind: Kind; readonly metric: unknown }>();
-  const once = <T>(kind: Kind, name: string, make: (fullName: string) => T): T => {
-    if (!NAME.test(name)) throw wrongName(plugin, name);
+export function createPluginMetrics(registry: Registry, plugin: string, names: MetricNames): PluginMetrics {
+  const made = new Map<string, Made>();
+  const once = <T>(
+    kind: Kind,
+    name: string,
+    options: MetricOptions | undefined,
+    make: (base: Base) => T,
+  ): T => {
     const known = made.get(name);
-    if (known?.kind === kind) return known.metric as T;
-    if (known !== undefined) {
-      throw new PluginLoadError(
-        `Plugin "${plugin}": the metric "${name}" is a ${known.kind} already, not a ${kind}`,
-      );
-    }
-    const metric = make(`${prefix}_${name}`);
-    made.set(name, { kind, metric });
+    if (known !== undefined) return reuse(plugin, name, known, kind, options) as T;
+    const labelNames = checkDefinition(plugin, name, kind, options);
+    if (made.size >= MAX_METRICS)
+      throw wrong(plugin, name, `expected at most ${MAX_METRICS} metrics of one plugin`);
+    const fullName = names.take(plugin, name, kind === 'histogram');
+    const metric = make({
+      name: fullName,
+      help: String(options?.help ?? fullName),
+      labelNames,
+      registers: [registry],
+    });
+    made.set(name, { kind, labelNames, metric });
     return metric;
   };
   return Object.freeze<PluginMetrics>({
     counter: (name, options) =>
-      once('counter', name, (fullName) => {
-        const counter = new Counter({ ...configuration(fullName, options), registers: [registry] });
-        const bounded = new SeriesBound(options);
-        return { inc: (labels, value = 1) => counter.inc(bounded.admit(labels), value) };
+      once('counter', name, options, (base) => {
+        const counter = new Counter(base);
+        const series = new SeriesBound(plugin, name, base.labelNames);
+        return Object.freeze({
+          inc: (labels?: MetricLabels, value = 1) =>
+            counter.inc(series.admit(labels), series.positive(value)),
+        });
       }),
     gauge: (name, options) =>
-      once('gauge', name, (fullName) => {
-        const gauge = new Gauge({ ...configuration(fullName, options), registers: [registry] });
-        const bounded = new SeriesBound(options);
-        return {
-          set: (value, labels) => gauge.set(bounded.admit(labels), value),
-          inc: (labels, value = 1) => gauge.inc(bounded.admit(labels), value),
-          dec: (labels, value = 1) => gauge.dec(bounded.admit(labels), value),
-        };
-      }),
-    histogram: (name, options) =>
-      once('histogram', name, (fullName) => {
-        const buckets = options?.buckets && { buckets: [...options.buckets] };
-        const histogram = new Histogram({
-          ...configuration(fullName, options),
-          ...buckets,
-          registers: [registry],
+      once('gauge', name, options, (base) => {
+        const gauge = new Gauge(base);
+        const series = new SeriesBound(plugin, name, base.labelNames);
+        const add = (labels: SeriesLabels, value: number): void => gauge.inc(labels, value);
+        return Object.freeze({
+          set: (value: number, labels?: MetricLabels) =>
+            gauge.set(series.admit(labels), series.finite(value)),
+          inc: (labels?: MetricLabels, value = 1) => add(series.admit(labels), series.finite(value)),
+          dec: (labels?: MetricLabels, value = 1) => add(series.admit(labels), -series.finite(value)),
         });
-        const bounded = new SeriesBound(options);
-        return { observe: (value, labels) => histogram.observe(bounded.admit(labels), value) };
       }),
+    histogram: (name, options) => {
+      const buckets = checkBuckets(plugin, name, options?.buckets);
+      return once('histogram', name, options, (base) => {
+        const histogram = new Histogram(buckets === undefined ? base : { ...base, buckets });
+        const series = new SeriesBound(plugin, name, base.labelNames);
+        return Object.freeze({
+          observe: (value: number, labels?: MetricLabels) =>
+            histogram.observe(series.admit(labels), series.finite(value)),
+        });
+      });
+    },
   });
 }
 
-/** Keeps a label with free text (a user, a path) from filling the memory. */
-class SeriesBound {
-  readonly #labelNames: readonly string[];
-  readonly #seen = new Set<string>();
-
-  constructor(options: MetricOptions | undefined) {
-    this.#labelNames = options?.labelNames ?? [];
-  }
-
-  admit(labels: MetricLabels = {}): Record<string, string | number> {
-    const key = JSON.stringify(this.#labelNames.map((name) => labels[name] ?? null));
-    if (this.#seen.has(key)) return { ...labels };
-    if (this.#seen.size < MAX_SERIES) {
-      this.#seen.add(key);
-      return { ...labels };
-    }
-    return Object.fromEntries(this.#labelNames.map((name) => [name, 'overflow']));
-  }
+interface Base {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: string[];
+  readonly registers: Registry[];
 }
 
-function configuration(
+/** The metric made before. Options may be left out the second time, but not differ. */
+function reuse(
+  plugin: string,
   name: string,
+  known: Made,
+  kind: Kind,
   options: MetricOptions | undefined,
-): { name: string; help: string; labelNames: string[] } {
-  return { name, help: options?.help ?? name, labelNames: [...(options?.labelNames ?? [])] };
+): unknown {
+  if (known.kind !== kind) throw wrong(plugin, name, `it is a ${known.kind} already, not a ${kind}`);
+  const wanted = options?.labelNames;
+  if (wanted !== undefined && wanted.join() !== known.labelNames.join()) {
+    throw wrong(plugin, name, `its labels are [${known.labelNames.join(', ')}] already`);
+  }
+  return known.metric;
 }
 
-function wrongName(plugin: string, name: unknown): PluginLoadError {
-  const message = `Plugin "${plugin}": metric name ${JSON.stringify(name)}, expected letters, digits and "_", not beginning with a digit`;
-  return new PluginLoadError(message, { plugin });
+function checkDefinition(
+  plugin: string,
+  name: unknown,
+  kind: Kind,
+  options: MetricOptions | undefined,
+): string[] {
+  const expected = 'letters, digits and "_", not beginning with a digit or "__", at most 128';
+  if (typeof name !== 'string' || !NAME.test(name))
+    throw wrong(plugin, name, `expected a name of ${expected}`);
+  const labelNames: unknown = options?.labelNames ?? [];
+  if (!Array.isArray(labelNames)) throw wrong(plugin, name, 'expected labelNames to be an array');
+  for (const label of labelNames) {
+    const reserved = kind === 'histogram' && label === 'le';
+    if (typeof label !== 'string' || !NAME.test(label) || reserved) {
+      throw wrong(plugin, name, `saw the label ${JSON.stringify(label)}, expected ${expected}, not "le"`);
+    }
+  }
+  return [...labelNames];
+}
+
+function checkBuckets(plugin: string, name: string, buckets: unknown): number[] | undefined {
+  if (buckets === undefined) return undefined;
+  const ascending =
+    Array.isArray(buckets) &&
+    buckets.every((edge, i) => Number.isFinite(edge) && (i === 0 || edge > buckets[i - 1]));
+  if (!ascending) throw wrong(plugin, name, 'expected buckets to be ascending finite numbers');
+  return [...buckets];
+}
+
+function wrong(plugin: string, name: unknown, reason: string): PluginLoadError {
+  return new PluginLoadError(`Plugin "${plugin}", metric ${JSON.stringify(name) ?? typeof name}: ${reason}`, {
+    plugin,
+  });
 }
