@@ -27,6 +27,8 @@ export class ClientAnswer {
   #waitingSince = -1;
   #waitedMs = 0;
   #drained: (() => void) | null = null;
+  /** What a middleware that holds bytes back (npm's `compression`) has put there to let them go. */
+  #flush: (() => void) | null = null;
   /** Calls it when the client has taken what was written and more may come. */
   onDrain: (() => void) | null = null;
   /** Calls it when the client hangs up before the answer is complete. */
@@ -85,12 +87,17 @@ export class ClientAnswer {
     // nginx would collect the events of a stream into one piece.
     headers['x-accel-buffering'] = 'no';
     this.#writeHead(status, headers);
+    const { flush } = this.#res as { flush?: unknown };
+    if (typeof flush === 'function') this.#flush = flush.bind(this.#res);
     this.streaming = true;
   }
 
   /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
   write(events: Buffer): boolean {
-    return this.#isOver() || this.#res.write(events);
+    if (this.#isOver()) return true;
+    const more = this.#res.write(events);
+    this.#flush?.();
+    return more;
   }
 
   /** Writes, and waits until more may be written. Resolves as well when the client is gone. */
