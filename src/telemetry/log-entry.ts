@@ -1,5 +1,6 @@
 import { format } from 'node:util';
 import type { Logger } from 'winston';
+import { readMember } from './plain.ts';
 
 /** Where winston's transports look for the level (its `triple-beam` convention). */
 const LEVEL = Symbol.for('level');
@@ -15,7 +16,7 @@ export function guardEntry(logger: Logger): Logger {
   const { child } = logger;
   defineMethod(logger, 'log', function log(level, ...args) {
     return typeof level === 'object' && level !== null
-      ? writeEntry(this, read(level, 'level'), [level])
+      ? writeEntry(this, readMember(level, 'level'), [level])
       : writeEntry(this, level, args);
   });
   defineMethod(logger, 'child', function childOf(fields) {
@@ -67,7 +68,7 @@ function toInfo(level: string, args: readonly unknown[]): Members {
 
 function addError(fields: Members, texts: unknown[], error: Error, alone: boolean): void {
   fields.error = error;
-  if (alone) texts.push(read(error, 'message'));
+  if (alone) texts.push(readMember(error, 'message'));
 }
 
 /** `util.format` may call methods of objects; strings and numbers are safe. */
@@ -77,7 +78,7 @@ function toFormattable(value: unknown): unknown {
 
 function copyMembers(target: Members, source: unknown): Members {
   if (typeof source !== 'object' || source === null) return target;
-  for (const key of keysOf(source)) if (key !== '__proto__') target[key] = read(source, key);
+  for (const key of keysOf(source)) if (key !== '__proto__') target[key] = readMember(source, key);
   return target;
 }
 
@@ -86,13 +87,5 @@ function keysOf(source: object): readonly string[] {
     return Object.keys(source);
   } catch {
     return [];
-  }
-}
-
-function read(source: object, key: string): unknown {
-  try {
-    return (source as Members)[key];
-  } catch {
-    return '[unreadable]';
   }
 }

@@ -71,11 +71,12 @@ function plainObject(value: object, scope: Scope, above: readonly object[]): unk
 function plainMembers(value: object, scope: Scope, within: readonly object[]): unknown {
   const members = Object.keys(value)
     .slice(0, MAX_ITEMS)
-    .map((key) => [plainString(key, scope), plain(read(value, key), scope, within)] as const);
+    .map((key) => [plainString(key, scope), plain(readMember(value, key), scope, within)] as const);
   return Object.fromEntries(members);
 }
 
-function read(value: object, key: string): unknown {
+/** A member, whatever its getter does. */
+export function readMember(value: object, key: string): unknown {
   try {
     return (value as Record<string, unknown>)[key];
   } catch {
@@ -89,7 +90,7 @@ function plainError(error: Error, scope: Scope, within: readonly object[]): unkn
     ? ['name', 'message', 'code', 'plugin', 'stack', 'cause']
     : ['name', 'message', 'code', 'plugin'];
   const members = shown
-    .map((key) => [key, read(error, key)] as const)
+    .map((key) => [key, readMember(error, key)] as const)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => [key, plain(value, scope, within)] as const);
   return Object.fromEntries(members);
