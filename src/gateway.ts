@@ -48,6 +48,7 @@ class ConfiguredGateway implements Gateway {
   readonly #config: GatewayConfig;
   readonly #log: Logger;
   readonly #parts: GatewayParts;
+  readonly #stopping = new AbortController();
   #status: GatewayStatus = 'starting';
   #started: Promise<{ readonly port: number }> | null = null;
   #stopped: Promise<void> | null = null;
@@ -55,7 +56,8 @@ class ConfiguredGateway implements Gateway {
   constructor(config: GatewayConfig, { log, onAbort }: GatewayOptions) {
     this.#config = config;
     this.#log = log;
-    this.#parts = createParts({ config, log, onAbort, status: () => this.#status });
+    const { signal: stopping } = this.#stopping;
+    this.#parts = createParts({ config, log, onAbort, status: () => this.#status, stopping });
   }
 
   start(): Promise<{ readonly port: number }> {
@@ -87,6 +89,7 @@ class ConfiguredGateway implements Gateway {
       this.#log.info('listening', { event: 'listening', ...where, port });
       await host.load();
       await host.start();
+      if (this.#stopping.signal.aborted) return { port };
       this.#status = 'ready';
       this.#log.info('ready', { event: 'ready', ...where, port, plugins: host.list().order.length });
       return { port };
@@ -100,6 +103,7 @@ class ConfiguredGateway implements Gateway {
 
   async #stop(): Promise<void> {
     const timeoutMs = this.#config.server.drainTimeoutMs;
+    this.#stopping.abort();
     const isRunning = await this.#started?.then(
       () => true,
       () => false,

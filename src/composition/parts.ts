@@ -34,6 +34,8 @@ export interface PartsOptions {
   readonly log: Logger;
   readonly status: () => GatewayStatus;
   readonly onAbort: (error: PluginAbortError) => void;
+  /** Aborted when the gateway is stopped. */
+  readonly stopping: AbortSignal;
 }
 
 /**
@@ -62,7 +64,7 @@ type HostParts = PartsOptions &
   };
 
 function createHost(parts: HostParts): PluginHost {
-  const { config, log, containment, dataPlane, metrics, outbound, store, onAbort } = parts;
+  const { config, log, containment, dataPlane, metrics, outbound, store, onAbort, stopping } = parts;
   const exports = new ExportQueue(containment);
   const host: PluginHost = new PluginHost({
     config,
@@ -83,6 +85,7 @@ function createHost(parts: HostParts): PluginHost {
       pluginMetrics: (plugin) => metrics.forPlugin(plugin),
     }),
     onAbort,
+    stopping,
   });
   return host;
 }

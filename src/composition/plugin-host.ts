@@ -41,6 +41,8 @@ export interface PluginHostOptions {
   readonly gatewayPaths: readonly string[];
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
   readonly onAbort: (error: PluginAbortError) => void;
+  /** Aborted when the gateway is stopped, which may be before its plugins have started. */
+  readonly stopping: AbortSignal;
 }
 
 /**
@@ -58,7 +60,7 @@ export class PluginHost {
   #pipeline: Pipeline;
 
   constructor(options: PluginHostOptions) {
-    const { config, log, containment, storage, createContext, onAbort } = options;
+    const { config, log, containment, storage, createContext, onAbort, stopping } = options;
     const release = (plugin: string): void => this.#release(plugin);
     this.#options = options;
     this.#routes = createPluginRoutes(options.gatewayPaths);
@@ -79,6 +81,7 @@ export class PluginHost {
           names: this.#names,
         }),
       release,
+      stopping,
     });
     this.#supervisor = new Supervisor({
       registry: this.#registry,

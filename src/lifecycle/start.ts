@@ -25,6 +25,8 @@ export interface StarterOptions {
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
   /** Gives back the routes and names that a failed startup had claimed. */
   readonly release: (plugin: string) => void;
+  /** Aborted when the gateway is stopped: no further plugin is started, a startup under way is given up. */
+  readonly stopping: AbortSignal;
 }
 
 /** Starts plugins one after the other. */
@@ -36,13 +38,15 @@ export class Starter {
   }
 
   /**
-   * Starts all loaded plugins in load order. One that fails leaves nothing behind.
+   * Starts all loaded plugins in load order, until the gateway is stopped. One that fails leaves nothing behind.
    *
    * @throws PluginAbortError when a plugin with failure mode `abort` fails or is blocked; those that had started are
    * left to the caller to stop
    */
   async startAll(): Promise<void> {
-    for (const record of this.#options.registry.inOrder()) {
+    const { registry, stopping } = this.#options;
+    for (const record of registry.inOrder()) {
+      if (stopping.aborted) return;
       if (record.state !== 'loaded') continue;
       const missing = this.#missingDependency(record);
       if (missing !== null) this.#block(record, missing);
@@ -79,15 +83,19 @@ export class Starter {
   }
 
   async #startOrFail(record: PluginRecord): Promise<void> {
+    const { registry, stopping } = this.#options;
     try {
       await this.start(record);
     } catch (error) {
-      this.failStartup(record, error);
+      // Its failure mode is for failures of its own.
+      if (stopping.aborted) registry.transition(record, 'fail', toReason(error));
+      else this.failStartup(record, error);
     }
   }
 
   async #startup(record: PluginRecord): Promise<void> {
-    const { containment, createRegistrar, createContext, release, startupTimeoutMs } = this.#options;
+    const { containment, createRegistrar, createContext, release, startupTimeoutMs, stopping } =
+      this.#options;
     const plugin = requirePlugin(record);
     const abort = new AbortController();
     const context = createContext(record, abort.signal);
@@ -102,7 +110,8 @@ export class Starter {
       timeoutMs: startupTimeoutMs,
     };
     try {
-      await containment.call(site, null, () => plugin.startup(registrar.app, context));
+      const call = containment.call(site, null, () => plugin.startup(registrar.app, context));
+      await unlessStopped(stopping, record.name, call);
     } catch (error) {
       abort.abort();
       release(record.name);
@@ -147,6 +156,21 @@ export function toReason(error: unknown): PluginReason {
   if (detail !== null && isGatewayError(detail)) return toReason(detail);
   const told = detail === null ? message : `${message}: ${detail.message}`;
   return { code, message: hint === undefined ? told : `${told}. ${hint}` };
+}
+
+/** Waits for a startup until the gateway is stopped: one that hangs must not hold up the shutdown. */
+async function unlessStopped(stopping: AbortSignal, plugin: string, call: Promise<void>): Promise<void> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void => {
+    const message = `Plugin "${plugin}": the gateway was stopped before startup() had returned`;
+    reject(new GatewayError('gateway_draining', message, { plugin }));
+  };
+  stopping.addEventListener('abort', giveUp, { once: true });
+  try {
+    await Promise.race([call, stopped]);
+  } finally {
+    stopping.removeEventListener('abort', giveUp);
+  }
 }
 
 function requirePlugin(record: PluginRecord): Plugin {
