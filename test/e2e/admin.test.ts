@@ -60,7 +60,7 @@ describe('admin', { concurrency: 2 }, () => {
       files: {
         'denied.mjs': tracing({ name: 'denied' }),
         'plugins/first.mjs': tracing(
-          { name: 'first', capabilities: ['ROUTES'] },
+          { name: 'first', priority: 1, capabilities: ['ROUTES'] },
           `app.get('/x/:id', () => {});`,
         ),
         'plugins/boom.mjs': tracing({ name: 'boom' }, 'throw new Error("no database at db:5432");'),
