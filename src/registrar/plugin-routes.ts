@@ -1,8 +1,5 @@
 import type { RouteContribution } from '../contributions.ts';
-import { createRouteTable } from './route-table.ts';
-
-/** The owner that the gateway's own paths are claimed under; no plugin can have this name, for its blank. */
-const GATEWAY = 'the gateway';
+import { createRouteTable, GATEWAY_OWNER } from './route-table.ts';
 
 /** Who owns which path. */
 export interface PluginRoutes {
@@ -21,12 +18,13 @@ export interface PluginRoutes {
 export function createPluginRoutes(gatewayPaths: readonly string[]): PluginRoutes {
   const outside = createRouteTable();
   const admin = createRouteTable();
-  for (const path of gatewayPaths) outside.claim({ method: 'all', path, owner: GATEWAY, kind: 'route' });
-  outside.claim({ method: 'all', path: '/admin', owner: GATEWAY, kind: 'mount' });
-  admin.claim({ method: 'all', path: '/admin/plugins', owner: GATEWAY, kind: 'mount' });
+  for (const path of gatewayPaths)
+    outside.claim({ method: 'all', path, owner: GATEWAY_OWNER, kind: 'route' });
+  outside.claim({ method: 'all', path: '/admin', owner: GATEWAY_OWNER, kind: 'mount' });
+  admin.claim({ method: 'all', path: '/admin/plugins', owner: GATEWAY_OWNER, kind: 'mount' });
   return {
     claim(plugin, route) {
-      const table = isOwnAdminPath(plugin, route.path) ? admin : outside;
+      const table = isOwnAdminPath(plugin, route) ? admin : outside;
       const kind = route.method === 'mount' ? 'mount' : 'route';
       const method = route.method === 'mount' ? 'all' : route.method;
       table.claim({ method, path: route.path, owner: plugin, kind });
@@ -39,6 +37,11 @@ export function createPluginRoutes(gatewayPaths: readonly string[]): PluginRoute
 }
 
 /** The prefix has to stand there literally: a parameter in its place could reach another plugin's paths. */
-function isOwnAdminPath(plugin: string, path: string): boolean {
-  return path.toLowerCase().startsWith(`/admin/${plugin.toLowerCase()}/`);
+function isOwnAdminPath(
+  plugin: string,
+  { method, path }: Pick<RouteContribution, 'method' | 'path'>,
+): boolean {
+  const own = `/admin/${plugin.toLowerCase()}`;
+  const lower = path.toLowerCase();
+  return lower.startsWith(`${own}/`) || (method === 'mount' && lower === own);
 }

@@ -11,12 +11,11 @@ const HISTOGRAM_SUFFIXES = ['', '_bucket', '_sum', '_count'];
  * other's.
  */
 export class MetricNames {
-  /** Full name to plugin; `null`: the gateway's own. */
-  readonly #owners = new Map<string, string | null>();
+  readonly #taken: Set<string>;
 
   /** @param own full names of the gateway's own metrics */
   constructor(own: readonly string[]) {
-    for (const name of own) this.#owners.set(name, null);
+    this.#taken = new Set(own);
   }
 
   take(plugin: string, name: string, histogram: boolean): string {
@@ -26,19 +25,12 @@ export class MetricNames {
       .digest('hex')
       .slice(0, SUFFIX_LENGTH);
     const fullName = this.#isFree(plain, histogram) ? plain : `${plain}_${hash}`;
-    for (const taken of shownAs(fullName, histogram)) this.#owners.set(taken, plugin);
+    for (const shown of shownAs(fullName, histogram)) this.#taken.add(shown);
     return fullName;
   }
 
-  /** Frees all names of a plugin, and returns them. */
-  release(plugin: string): readonly string[] {
-    const names = [...this.#owners].filter(([, owner]) => owner === plugin).map(([name]) => name);
-    for (const name of names) this.#owners.delete(name);
-    return names;
-  }
-
   #isFree(name: string, histogram: boolean): boolean {
-    return shownAs(name, histogram).every((shown) => !this.#owners.has(shown));
+    return shownAs(name, histogram).every((shown) => !this.#taken.has(shown));
   }
 }
 

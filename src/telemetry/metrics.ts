@@ -22,8 +22,6 @@ export interface Metrics {
   readonly ledger: PluginLedger;
   /** The metrics that a plugin makes itself; the same object each time. */
   forPlugin(plugin: string): PluginMetrics;
-  /** Takes a plugin's own metrics out of `/metrics`. What it still counts is lost. Its ledger stays. */
-  dispose(plugin: string): void;
   observeHttp(counts: HttpCounts): void;
   observePlugins(states: PluginStates): void;
   /** The text that `GET /metrics` answers. */
@@ -46,10 +44,6 @@ export function createMetrics(): Metrics {
       const metrics = createPluginMetrics(registry, plugin, names);
       plugins.set(plugin, metrics);
       return metrics;
-    },
-    dispose(plugin) {
-      plugins.delete(plugin);
-      for (const name of names.release(plugin)) registry.removeSingleMetric(name);
     },
     observeHttp: (counts) => registerHttp(registry, counts),
     observePlugins: (states) => registerStates(registry, states),
