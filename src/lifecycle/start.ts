@@ -1,6 +1,6 @@
 import { type Containment, ignoreResult } from '../containment/containment.ts';
 import { Contributions } from '../contributions.ts';
-import { GatewayError, isGatewayError, toError } from '../errors.ts';
+import { GatewayError, isGatewayError, PluginDependencyError, toError } from '../errors.ts';
 import type { PluginApp } from '../plugin-api/app.ts';
 import type { PluginContext } from '../plugin-api/context.ts';
 import type { Plugin } from '../plugin-api/plugin.ts';
@@ -57,10 +57,13 @@ export class Starter {
   /**
    * Starts one plugin.
    *
-   * @throws what startup threw, or `plugin_timeout`; nothing of the plugin remains then
+   * @throws what startup threw, or `plugin_timeout`; nothing of the plugin remains then. PluginDependencyError
+   * `plugin_dependency` when one that it depends on has not started.
    */
   async start(record: PluginRecord): Promise<void> {
     const { registry } = this.#options;
+    const missing = this.#missingDependency(record);
+    if (missing !== null) throw this.#dependencyError(record, missing);
     const started = performance.now();
     await this.#startup(record);
     record.startupMs = Math.round((performance.now() - started) * 100) / 100;
@@ -113,7 +116,7 @@ export class Starter {
       const call = containment.call(site, null, () => plugin.startup(registrar.app, context));
       await unlessStopped(stopping, record.name, call);
     } catch (error) {
-      abort.abort();
+      containment.runAs({ owner, phase: 'startup', requestId: null }, () => abort.abort());
       release(record.name);
       throw error;
     } finally {
@@ -131,14 +134,16 @@ export class Starter {
     return null;
   }
 
+  #dependencyError(record: PluginRecord, dependency: string): PluginDependencyError {
+    const state = this.#options.registry.get(dependency)?.state ?? 'absent';
+    const message = `Its dependency "${dependency}" is ${state}, expected started; mend "${dependency}" first, or make the dependency optional`;
+    return new PluginDependencyError(message, [record.name, dependency], { plugin: record.name });
+  }
+
   /** A dependency that exists but did not start. Source: the contract, "Order". */
   #block(record: PluginRecord, dependency: string): void {
     const { registry } = this.#options;
-    const state = registry.get(dependency)?.state ?? 'absent';
-    const reason: PluginReason = {
-      code: 'plugin_dependency',
-      message: `Its dependency "${dependency}" is ${state}, expected started; mend "${dependency}" first, or make the dependency optional`,
-    };
+    const reason = toReason(this.#dependencyError(record, dependency));
     registry.transition(record, 'block', reason);
     const outcome = startupOutcome(record.failureMode);
     if (outcome === 'abort') throw new PluginAbortError(record.name, reason);

@@ -22,7 +22,9 @@ export async function stopAll(options: StopperOptions): Promise<void> {
 }
 
 async function stopOne(options: StopperOptions, record: PluginRecord, running: RunningPlugin): Promise<void> {
-  running.abort.abort();
+  const { containment } = options;
+  // Listeners are the plugin's code: what they throw has to be blamed on it.
+  containment.runAs({ owner: record.owner, phase: 'shutdown', requestId: null }, () => running.abort.abort());
   await shutdown(options, record, running);
   await closeStorage(options, record);
   record.running = null;

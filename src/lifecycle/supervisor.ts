@@ -1,5 +1,5 @@
 import type { Logger } from 'winston';
-import type { PluginFailure } from '../containment/owner.ts';
+import type { Phase, PluginFailure } from '../containment/owner.ts';
 import type { TrialGate } from '../containment/trial-gate.ts';
 import { GatewayError } from '../errors.ts';
 import { PluginAbortError } from './abort.ts';
@@ -24,9 +24,14 @@ export interface SupervisorOptions {
   readonly release: (plugin: string) => void;
 }
 
+/** Phases that are judged where they end; only what surfaces later of them is a runtime failure. */
+const OUTSIDE_OF_CALLS: ReadonlySet<Phase> = new Set(['startup', 'shutdown', 'health']);
+
 /** Watches plugins at run time: failures trip breakers, trips quarantine, trials and operators release. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  /** Under way, so that a plugin is not started twice at once. */
+  readonly #releases = new Map<PluginRecord, Promise<void>>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -44,7 +49,7 @@ export class Supervisor {
       error,
       ...(requestId !== null && { requestId }),
     });
-    if (phase === 'startup' || phase === 'shutdown' || phase === 'health') return;
+    if (OUTSIDE_OF_CALLS.has(phase) && kind !== 'late') return;
     const tripped = record.breaker.fail(now());
     if (tripped && record.state === 'started') this.#trip(record, `${phase} ${kind}: ${error.message}`);
   }
@@ -60,19 +65,18 @@ export class Supervisor {
   }
 
   /**
-   * An operator lets a quarantined plugin take part again; one whose startup never succeeded is started now.
+   * An operator lets a quarantined plugin take part again; one whose startup never succeeded is started now. Asking
+   * again while that goes on waits for the same end.
    *
-   * @throws GatewayError `conflict` when it is not quarantined, or what its startup threw
+   * @throws GatewayError `conflict` when it is not quarantined or cannot be started; `storage_unavailable` when the
+   * store cannot forget the quarantine. It stays quarantined then.
    */
-  async release(record: PluginRecord): Promise<void> {
-    const { registry, starter, store } = this.#options;
-    this.#requireState(record, 'quarantined', 'released');
-    if (record.running === null) await this.#startReleased(record, starter);
-    else registry.transition(record, 'start', null);
-    record.quarantine = null;
-    record.trial = false;
-    record.breaker.reset();
-    await store.remove(record.name);
+  release(record: PluginRecord): Promise<void> {
+    const underWay = this.#releases.get(record);
+    if (underWay !== undefined) return underWay;
+    const release = this.#release(record).finally(() => this.#releases.delete(record));
+    this.#releases.set(record, release);
+    return release;
   }
 
   /**
@@ -85,8 +89,26 @@ export class Supervisor {
     await this.#quarantineForGood(record, { code: 'plugin_quarantined', message: cause });
   }
 
-  async #startReleased(record: PluginRecord, starter: Starter): Promise<void> {
-    const { release } = this.#options;
+  /** The store goes first: a release that the next restart would undo is none. */
+  async #release(record: PluginRecord): Promise<void> {
+    const { registry, store } = this.#options;
+    this.#requireState(record, 'quarantined', 'released');
+    const stored = await store.load(record.name);
+    await store.remove(record.name);
+    try {
+      if (record.running === null) await this.#startReleased(record);
+      else if (record.state === 'quarantined') registry.transition(record, 'start', null); // else a trial was faster
+    } catch (error) {
+      if (stored !== null) await store.save(record.name, stored);
+      throw error;
+    }
+    record.quarantine = null;
+    record.trial = false;
+    record.breaker.reset();
+  }
+
+  async #startReleased(record: PluginRecord): Promise<void> {
+    const { release, starter } = this.#options;
     if (record.plugin === null)
       throw this.#conflict(record, 'could not be loaded; mend it and restart the gateway');
     const { bag } = record;
@@ -151,6 +173,7 @@ export class Supervisor {
 
   #passTrial(record: PluginRecord): void {
     record.quarantine = null;
+    record.breaker.forgive();
     this.#options.registry.transition(record, 'start', null);
   }
 
