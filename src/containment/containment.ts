@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { clientErrorStatus, GatewayError, PluginTimeoutError, toError } from '../errors.ts';
+import { clientErrorStatus, GatewayError, isGatewayError, PluginTimeoutError, toError } from '../errors.ts';
 import { blameByStack } from './blame.ts';
 import { Deadlines } from './deadlines.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
@@ -16,6 +16,9 @@ export interface CallSite<T> {
   readonly timeoutMs?: number;
 }
 
+/** How often a call that waits for another plugin gets its time again. Bounds endless loops of short waits. */
+const MAX_GRACES = 10;
+
 /**
  * The guard around plugin code. Every call made through it has an owner (kept in asynchronous context, so that what
  * surfaces later can be blamed too), a deadline and a result that is checked.
@@ -23,6 +26,8 @@ export interface CallSite<T> {
 export class Containment {
   readonly #context = new AsyncLocalStorage<CallContext | undefined>();
   readonly #owners = new Set<Owner>();
+  /** How many calls into other plugins (tools, storage) a call is waiting for. */
+  readonly #waits = new WeakMap<CallContext, number>();
   readonly now: () => number;
   readonly deadlines: Deadlines;
 
@@ -60,20 +65,33 @@ export class Containment {
   async call<T>(site: CallSite<T>, requestId: string | null, fn: () => unknown): Promise<T> {
     const counters = site.owner.counters(site.phase);
     const started = this.now();
+    const caller = this.current();
     counters.calls++;
+    if (caller !== undefined) this.#countWait(caller, 1);
     try {
       const context = { owner: site.owner, phase: site.phase, requestId };
       const value = this.#context.run(context, () => adopted(fn()));
       return this.#checked(
         site,
         requestId,
-        value instanceof Promise ? await this.#settle(site, value) : value,
+        value instanceof Promise ? await this.#settle(site, context, value) : value,
       );
     } catch (thrown) {
       throw this.#judge(site, requestId, thrown);
     } finally {
       counters.seconds += (this.now() - started) / 1000;
+      if (caller !== undefined) this.#countWait(caller, -1);
     }
+  }
+
+  /**
+   * True when a call whose time is up gets it again: it waits for another plugin, which has a deadline of its own and
+   * is the one to blame.
+   *
+   * @param graces how often it has got it already
+   */
+  mayWaitOn(context: CallContext, graces: number): boolean {
+    return graces < MAX_GRACES && (this.#waits.get(context) ?? 0) > 0;
   }
 
   /** Counts a failure of `owner` and tells it. */
@@ -97,10 +115,15 @@ export class Containment {
   }
 
   /** Waits for a promise of the plugin, no longer than its deadline. What it does later is discarded. */
-  #settle<T>(site: CallSite<T>, promise: Promise<unknown>): Promise<unknown> {
+  #settle<T>(site: CallSite<T>, context: CallContext, promise: Promise<unknown>): Promise<unknown> {
     const timeoutMs = site.timeoutMs ?? site.owner.callTimeoutMs;
     return new Promise((resolve, reject) => {
-      const deadline = this.deadlines.set(timeoutMs, () => reject(timeoutError(site, timeoutMs)));
+      let graces = 0;
+      const expire = (): void => {
+        if (this.mayWaitOn(context, graces++)) deadline = this.deadlines.set(timeoutMs, expire);
+        else reject(timeoutError(site, timeoutMs));
+      };
+      let deadline = this.deadlines.set(timeoutMs, expire);
       promise.then(
         (value) => {
           this.deadlines.cancel(deadline, timeoutMs);
@@ -112,6 +135,10 @@ export class Containment {
         },
       );
     });
+  }
+
+  #countWait(caller: CallContext, change: 1 | -1): void {
+    this.#waits.set(caller, (this.#waits.get(caller) ?? 0) + change);
   }
 
   #checked<T>(site: CallSite<T>, requestId: string | null, value: unknown): T {
@@ -132,6 +159,7 @@ export class Containment {
       this.fail(site.owner, site.phase, 'timeout', thrown.error, requestId);
       return thrown.error;
     }
+    if (site.phase !== 'storage' && isStorageFailure(thrown)) return thrown;
     const error = toError(thrown);
     this.fail(site.owner, site.phase, 'error', error, requestId);
     const message = `Plugin "${site.owner.name}": ${site.what} failed`;
@@ -143,6 +171,15 @@ export class Containment {
 export function isAnswer(thrown: unknown): boolean {
   try {
     return clientErrorStatus(thrown) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** True for the store's failure: the plugin that passes it on is not to blame, and was told so on purpose. */
+export function isStorageFailure(thrown: unknown): thrown is GatewayError {
+  try {
+    return isGatewayError(thrown) && thrown.code === 'storage_unavailable';
   } catch {
     return false;
   }

@@ -1,6 +1,6 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { GatewayError, PluginTimeoutError, toError } from '../errors.ts';
-import { type Containment, isAnswer } from './containment.ts';
+import { type Containment, isAnswer, isStorageFailure } from './containment.ts';
 import type { Deadline } from './deadlines.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
 
@@ -57,7 +57,8 @@ class HandlerCall {
   readonly #context: CallContext;
   readonly #outer: CallContext | undefined;
   readonly #started: number;
-  readonly #deadline: Deadline;
+  #deadline: Deadline;
+  #graces = 0;
   /** `left`: the client has gone before the whole answer was out. */
   #state: 'running' | 'handed-on' | 'over' | 'left' = 'running';
 
@@ -133,6 +134,10 @@ class HandlerCall {
       this.#containment.runAs(this.#outer, () => this.#next(thrown));
       return;
     }
+    if (isStorageFailure(thrown)) {
+      this.#giveUp(thrown);
+      return;
+    }
     const cause = toError(thrown);
     this.#count('error', cause);
     const message = `Plugin "${this.#site.owner.name}": ${this.#site.what} failed`;
@@ -143,6 +148,10 @@ class HandlerCall {
   readonly #onDeadline = (): void => {
     if (this.#state !== 'running' || this.#res.headersSent) return;
     const { owner, what } = this.#site;
+    if (this.#containment.mayWaitOn(this.#context, this.#graces++)) {
+      this.#deadline = this.#containment.deadlines.set(owner.callTimeoutMs, this.#onDeadline);
+      return;
+    }
     const message = `Plugin "${owner.name}": ${what} neither answered nor handed on within ${owner.callTimeoutMs} ms`;
     const error = new PluginTimeoutError(message, { plugin: owner.name });
     this.#count('timeout', error);
