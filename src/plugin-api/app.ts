@@ -22,6 +22,13 @@ export type RouteMethod = (path: RoutePath, ...handlers: RequestHandler[]) => Pl
  * (`LLMROUTER_PLUGINS_ALLOWED_CAPABILITIES` does not)
  * @throws RouteConflictError `route_conflict`, when the path belongs to the gateway or to another plugin
  * @throws PluginLoadError `plugin_load`, for arguments of the wrong shape and for calls after `startup`
+ *
+ * @example
+ * ```ts
+ * app
+ *   .get('/users/:id', (req, res) => { res.json({ id: req.params.id }); })
+ *   .use('/users', (req, _res, next) => { context.logger.info('users', { method: req.method }); next(); });
+ * ```
  */
 export interface PluginApp {
   readonly get: RouteMethod;

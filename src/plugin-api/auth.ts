@@ -32,9 +32,17 @@ export interface AuthRequest {
  *
  * @example
  * ```ts
+ * import { createHash } from 'node:crypto';
+ *
+ * // SHA-256 of each key: neither this file nor the time of a look-up tells what the keys are.
+ * const owners = new Map([['2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683', 'team-a']]);
  * app.authProvider({
- *   name: 'shared-key',
- *   authenticate: (request) => (request.get('authorization') === `Bearer ${key}` ? { id: 'team' } : null),
+ *   name: 'keys',
+ *   authenticate(request) {
+ *     const key = request.get('authorization')?.replace(/^Bearer /, '') ?? '';
+ *     const id = owners.get(createHash('sha256').update(key).digest('hex'));
+ *     return id === undefined ? null : { id, models: ['gpt-4o-mini'] };
+ *   },
  * });
  * ```
  */

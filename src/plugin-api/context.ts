@@ -47,6 +47,15 @@ export interface OutboundInit {
 /**
  * What a plugin gets from the gateway. It belongs to one plugin: what that does to it no other sees. Source: the
  * plugin document, heading "Plugin Context".
+ *
+ * @example
+ * ```ts
+ * app.get('/weather', async (_req, res) => {
+ *   const answer = await context.fetch(context.settings.get('url', 'https://api.example.com/weather'));
+ *   context.logger.info('asked for the weather', { status: answer.status });
+ *   res.status(answer.status).json(await answer.json());
+ * });
+ * ```
  */
 export interface PluginContext {
   readonly settings: PluginSettings;

@@ -11,7 +11,7 @@ type Judged = Verdict | undefined | void | Promise<Verdict | undefined | void>;
 /**
  * Judges requests and answers. `block` evaluators run before anything leaves the gateway, and one that fails stops
  * the request (503 `evaluator_unavailable`, unless metadata says `failOpen`). `observe` evaluators cost the request
- * nothing: they run beside it, and their verdicts and failures are counted.
+ * nothing: they run beside it, their verdicts have no effect, and their calls and failures are counted.
  *
  * @example
  * ```ts

@@ -54,7 +54,11 @@ export type LlmChunk = Readonly<Record<string, unknown>>;
  *
  * @example
  * ```ts
- * app.llm({ onRequest: ({ body }) => ({ body: { ...body, user: 'gateway' } }) });
+ * const tokens = context.metrics.counter('tokens', { labelNames: ['model'] });
+ * app.llm({
+ *   onRequest: ({ body }) => ({ body: { ...body, user: 'gateway' } }),
+ *   onResponse: ({ model }, { usage }) => tokens.inc({ model }, usage?.totalTokens ?? 0),
+ * });
  * ```
  */
 export interface LlmHooks {

@@ -18,7 +18,16 @@ export interface PluginDependency {
  *
  * @example
  * ```ts
- * const metadata: PluginMetadata = { name: 'my-plugin', version: '1.0.0', capabilities: ['ROUTES'] };
+ * import type { PluginMetadata } from 'routeiq-gateway/plugin';
+ *
+ * const metadata: PluginMetadata = {
+ *   name: 'my-plugin',
+ *   version: '1.0.0',
+ *   capabilities: ['ROUTES', 'MIDDLEWARE'],
+ *   dependsOn: ['base', { name: 'keys', version: '^2', optional: true }],
+ *   priority: 100,
+ *   failureMode: 'quarantine',
+ * };
  * ```
  */
 export interface PluginMetadata {

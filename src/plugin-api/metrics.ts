@@ -24,6 +24,14 @@ export interface Histogram {
 /**
  * A plugin's metrics. `counter('hits')` of the plugin `my-plugin` is `llmrouter_plugin_my_plugin_hits` in `/metrics`.
  * Asking twice for one name gives the same metric.
+ *
+ * @example
+ * ```ts
+ * const hits = context.metrics.counter('hits', { help: 'Requests by path', labelNames: ['path'] });
+ * const seconds = context.metrics.histogram('seconds', { buckets: [0.01, 0.1, 1] });
+ * hits.inc({ path: '/now' });
+ * seconds.observe(0.03);
+ * ```
  */
 export interface PluginMetrics {
   counter(name: string, options?: MetricOptions): Counter;

@@ -10,7 +10,23 @@ export interface HealthReport {
   readonly message?: string;
 }
 
-/** What the gateway asks of a plugin: an object (or a class without constructor arguments) with `startup`. */
+/**
+ * What the gateway asks of a plugin: an object (or a class without constructor arguments) with `startup`.
+ *
+ * @example
+ * ```ts
+ * import type { Plugin } from 'routeiq-gateway/plugin';
+ *
+ * let timer: NodeJS.Timeout;
+ * const plugin: Plugin = {
+ *   metadata: { name: 'heartbeat', version: '1.0.0', capabilities: [] },
+ *   startup(_app, { logger }) { timer = setInterval(() => logger.info('alive'), 60_000); },
+ *   shutdown() { clearInterval(timer); },
+ *   healthCheck: () => ({ status: 'ok' }),
+ * };
+ * export default plugin;
+ * ```
+ */
 export interface Plugin {
   /** Left out: a legacy plugin, named after its class. Source: the plugin document, "Backwards Compatibility". */
   readonly metadata?: PluginMetadata;
@@ -30,8 +46,11 @@ export interface Plugin {
  *
  * @example
  * ```ts
+ * import { GatewayPlugin, type PluginApp, type PluginMetadata } from 'routeiq-gateway/plugin';
+ *
  * export default class Hello extends GatewayPlugin {
  *   override metadata: PluginMetadata = { name: 'hello', version: '1.0.0', capabilities: ['ROUTES'] };
+ *
  *   override startup(app: PluginApp): void {
  *     app.get('/hello', (_req, res) => { res.json({ message: 'Hello!' }); });
  *   }
@@ -49,6 +68,8 @@ export abstract class GatewayPlugin implements Plugin {
  *
  * @example
  * ```ts
+ * import { definePlugin } from 'routeiq-gateway/plugin';
+ *
  * export default definePlugin({
  *   metadata: { name: 'hello', capabilities: ['ROUTES'] },
  *   startup(app) { app.get('/hello', (_req, res) => { res.send('hi'); }); },

@@ -6,10 +6,15 @@ import type { Candidate } from './routing.ts';
  *
  * @example
  * ```ts
- * app.provider('upper', {
- *   async chat(request) {
- *     return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer(request)) };
- *   },
+ * app.provider('fixed', {
+ *   chat: (request, deployment) => ({
+ *     status: 200,
+ *     headers: { 'content-type': 'application/json' },
+ *     body: JSON.stringify({
+ *       id: `chatcmpl-${request.id}`, object: 'chat.completion', created: 0, model: deployment.group,
+ *       choices: [{ index: 0, message: { role: 'assistant', content: 'Hello!' }, finish_reason: 'stop' }],
+ *     }),
+ *   }),
  * });
  * ```
  */

@@ -12,7 +12,18 @@ export interface StorageOptions {
   readonly ttlMs?: number;
 }
 
-/** Keys and values with a time to live, shared by all replicas that use one store. */
+/**
+ * Keys and values with a time to live, shared by all replicas that use one store.
+ *
+ * @example
+ * ```ts
+ * app.get('/visits', async (_req, res) => {
+ *   const minute = Math.floor(Date.now() / 60_000);
+ *   const visits = await context.storage.increment(`visits:${minute}`, 1, { ttlMs: 60_000 });
+ *   res.json({ visits });
+ * });
+ * ```
+ */
 export interface Storage {
   /** `undefined` when the key is absent or expired. */
   get(key: string): Promise<StorageValue | undefined>;
@@ -35,6 +46,14 @@ export interface Storage {
 /**
  * A store that plugins and the gateway use instead of the embedded one. Methods may also answer synchronously. When
  * it fails the caller gets `storage_unavailable`; there is never a silent switch to another store.
+ *
+ * @example
+ * ```ts
+ * import type { StorageBackend } from 'routeiq-gateway/plugin';
+ *
+ * declare function connect(url: string): StorageBackend; // the adapter of a database's driver
+ * app.storageBackend(connect(context.settings.get('url', 'redis://127.0.0.1:6379')));
+ * ```
  */
 export interface StorageBackend {
   get(key: string): StorageValue | undefined | Promise<StorageValue | undefined>;
