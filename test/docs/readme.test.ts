@@ -4,22 +4,19 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { describeDefault, VARIABLE_DOCS } from '../../src/config/variables.ts';
 import { ERRORS } from '../../src/errors.ts';
+import { tableBelow } from './markdown.ts';
 
 const README = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
 
 describe('README', () => {
   it('has every variable with its meaning and default', () => {
-    const documented = rowsBelow('## Configuration').map(([name, meaning, fallback]) => [
-      plain(name),
-      meaning,
-      plain(fallback),
-    ]);
+    const documented = tableBelow(README, '## Configuration');
     const actual = VARIABLE_DOCS.map((row) => [row.name, row.meaning, describeDefault(row)]);
     assert.deepEqual(documented, actual);
   });
 
   it('has every error code with its status', () => {
-    const documented = rowsBelow('## Errors').map(([code, status]) => [plain(code), Number(status)]);
+    const documented = tableBelow(README, '## Errors').map(([code, status]) => [code, Number(status)]);
     const actual = Object.entries(ERRORS).map(([code, { status }]) => [code, status]);
     assert.deepEqual(documented.sort(), actual.sort());
   });
@@ -30,23 +27,3 @@ describe('README', () => {
     assert.ok(lines > 5 && lines < 20, `${lines} lines`);
   });
 });
-
-/** Cells of the first table below a heading, without its head. */
-function rowsBelow(heading: string): string[][] {
-  const section = README.slice(README.indexOf(`${heading}\n`));
-  const lines = section.slice(section.indexOf('\n|')).trimStart().split('\n');
-  const table = lines.slice(
-    0,
-    lines.findIndex((line) => !line.startsWith('|')),
-  );
-  return table.slice(2).map((line) =>
-    line
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim()),
-  );
-}
-
-function plain(cell: string | undefined): string {
-  return (cell ?? '').replaceAll('`', '');
-}
