@@ -5,10 +5,13 @@ import type { GatewayRequest } from '../wire/message.ts';
 import type { ServedResponse } from './messages.ts';
 import type { HttpTimeouts } from './types.ts';
 
-/** Together with {@link HttpTimeouts.checkMs} no client can hold a connection for ten seconds without using it. */
+/**
+ * No client can hold a connection for ten seconds without using it, although each time-out may be noticed one
+ * {@link HttpTimeouts.checkMs} late and its answer is given up to two more to arrive.
+ */
 export const HTTP_TIMEOUTS: HttpTimeouts = Object.freeze({
-  headersMs: 8_000,
-  bodyMs: 8_000,
+  headersMs: 6_000,
+  bodyMs: 7_000,
   minBodyBytesPerSecond: 1_024,
   keepAliveMs: 7_000,
   checkMs: 1_000,
@@ -18,8 +21,10 @@ export const HTTP_TIMEOUTS: HttpTimeouts = Object.freeze({
 interface Connection {
   readonly socket: Socket;
   exchange: Exchange | null;
-  /** Milliseconds that the body of this request may still be waited for. */
+  /** Milliseconds that the body of this request, or the end of the connection, may still be waited for. */
   creditMs: number;
+  /** True: the last answer has been written, what the client still sends is thrown away. */
+  isClosing: boolean;
   /** `socket.bytesRead` when it was last looked at. */
   bytesRead: number;
 }
@@ -45,7 +50,7 @@ export class Connections {
 
   /** A connection has been accepted. */
   add(socket: Socket): void {
-    this.#open.set(socket, { socket, exchange: null, creditMs: 0, bytesRead: 0 });
+    this.#open.set(socket, { socket, exchange: null, creditMs: 0, isClosing: false, bytesRead: 0 });
     socket.once('close', () => this.#open.delete(socket));
   }
 
@@ -61,6 +66,22 @@ export class Connections {
   isAnswering(socket: Socket): boolean {
     const exchange = this.#open.get(socket)?.exchange ?? null;
     return exchange?.res.headersSent === true && !exchange.res.writableFinished;
+  }
+
+  /**
+   * Closes a connection once its client has had time to read the last answer: a socket that is destroyed while the
+   * client still sends is reset, and the answer lost with it. Source: RFC 9112, section 9.6.
+   */
+  closeSoon(socket: Socket): void {
+    const connection = this.#open.get(socket);
+    if (connection === undefined) return;
+    connection.isClosing = true;
+    connection.creditMs = this.#timeouts.checkMs;
+  }
+
+  /** True after {@link closeSoon}. */
+  isClosing(socket: Socket): boolean {
+    return this.#open.get(socket)?.isClosing === true;
   }
 
   /** Charges every unfinished body with the time since the last look, and ends those that have used up their credit. */
@@ -88,6 +109,11 @@ export class Connections {
 
   #charge(connection: Connection, elapsedMs: number): void {
     const { exchange, socket } = connection;
+    if (connection.isClosing) {
+      connection.creditMs -= elapsedMs;
+      if (connection.creditMs <= 0) socket.destroy();
+      return;
+    }
     if (exchange === null) return;
     if (exchange.req.complete) {
       // An idle connection should not keep its last request in memory.
@@ -119,11 +145,11 @@ function isReaderBehind(req: GatewayRequest): boolean {
   return req.readableLength >= req.readableHighWaterMark;
 }
 
+/** The answer goes out at the first look, the connection ends at the next. */
 function endSlowBody({ req, res }: Exchange): void {
   if (res.headersSent) {
     req.socket.destroy();
     return;
   }
-  res.shouldKeepAlive = false;
   sendError(res, new GatewayError('invalid_request', 'The request body came too slowly', { status: 408 }));
 }

@@ -23,11 +23,12 @@ export function createProtocolErrors(
 ): ProtocolErrors {
   const answer = (socket: Duplex, method: string, error: GatewayError, fields: string): void => {
     stats.count('refused', method, error.status);
-    (socket as Socket).end(toText(error, constants.text + fields));
-    (socket as Socket).destroySoon();
+    socket.end(toText(error, constants.text + fields));
+    connections.closeSoon(socket as Socket);
   };
   return {
     refuse(error, socket) {
+      if (error.code !== 'ECONNRESET' && connections.isClosing(socket as Socket)) return;
       if (!socket.writable || error.code === 'ECONNRESET' || connections.isAnswering(socket as Socket)) {
         socket.destroy();
         return;

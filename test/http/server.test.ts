@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { ConfigError } from '../../src/errors.ts';
 import { HTTP_TIMEOUTS } from '../../src/http/connections.ts';
@@ -62,7 +62,8 @@ async function text(res: IncomingMessage): Promise<string> {
 test('the time-outs as they ship close a slow client within ten seconds', () => {
   const { headersMs, bodyMs, keepAliveMs, checkMs } = HTTP_TIMEOUTS;
   const nodesKeepAliveBuffer = 1_000;
-  for (const ms of [headersMs, bodyMs]) assert.ok(ms + checkMs < 10_000);
+  // Noticed one look late, and up to two until the connection is gone.
+  for (const ms of [headersMs, bodyMs]) assert.ok(ms + 3 * checkMs <= 10_000);
   assert.ok(keepAliveMs + nodesKeepAliveBuffer < 10_000);
 });
 
@@ -104,23 +105,22 @@ test('clients that keep the server waiting are answered 408 or closed', async (t
       port,
       'POST /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n',
     );
-    const answer = readToEnd(socket);
-    const timer = setInterval(() => socket.writable && socket.write(flood), 5);
-    assert.equal(statusOf(await answer), 405);
-    clearInterval(timer);
+    assert.equal(statusOf(await readWhileWriting(socket, flood)), 405);
   });
   await t.test('a kept-alive connection without another request', async () => {
     assert.equal(statusOf(await exchange(port, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n')), 200);
   });
 });
 
-/** Writes `head` and then a byte each time the event loop has turned a few times, until the server has had enough. */
 async function trickle(port: number, head: string): Promise<string> {
-  const socket = await dial(port, head);
-  const timer = setInterval(() => socket.writable && socket.write('x'), 5);
-  const answer = await readToEnd(socket);
-  clearInterval(timer);
-  return answer;
+  return readWhileWriting(await dial(port, head), 'x');
+}
+
+/** Writes `piece` again and again until the server has had enough. */
+async function readWhileWriting(socket: Socket, piece: string): Promise<string> {
+  const timer = setInterval(() => socket.writable && socket.write(piece), 5);
+  socket.once('close', () => clearInterval(timer));
+  return readToEnd(socket);
 }
 
 test('an upload that makes progress outlasts the body time-out', async (t) => {

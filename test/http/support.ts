@@ -182,7 +182,8 @@ export async function readToEnd(socket: Socket): Promise<string> {
   socket.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
   });
-  if (!socket.closed) await once(socket, 'close');
+  // `events.once` would reject at a reset, which is one of the ways for a connection to end.
+  if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
   return text;
 }
 
