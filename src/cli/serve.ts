@@ -4,8 +4,16 @@ import { createGateway } from '../gateway.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
 
-/** Runs one gateway in this process until a signal or a fatal error; resolves to the exit code. */
-export async function serve(config: GatewayConfig, process: NodeJS.Process): Promise<number> {
+/**
+ * Runs one gateway in this process until a signal or a fatal error; resolves to the exit code.
+ *
+ * @param onReady called once its plugins have started
+ */
+export async function serve(
+  config: GatewayConfig,
+  process: NodeJS.Process,
+  onReady?: () => void,
+): Promise<number> {
   const log = createLogger({ ...config.log, debug: config.debug });
   for (const warning of config.warnings) log.warn(warning, { event: 'config_warning' });
   holdOpen();
@@ -19,7 +27,7 @@ export async function serve(config: GatewayConfig, process: NodeJS.Process): Pro
   process.on('unhandledRejection', (reason) => gateway.contain(reason) || fail(reason));
   // Repeated signals change nothing: a terminal's Ctrl-C reaches the process twice when npm passes it on as well.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(EXIT.OK));
-  gateway.start().catch(fail);
+  gateway.start().then(onReady).catch(fail);
   const code = await ended;
   await gateway.stop();
   await flushed(log);

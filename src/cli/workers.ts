@@ -8,12 +8,15 @@ import { serve } from './serve.ts';
 /** First and longest wait before a worker that died is replaced. */
 const RESTART_MS = { first: 100, longest: 10_000 };
 
+/** What a worker sends to the supervisor. */
+const READY = 'ready';
+
 /**
  * `LLMROUTER_WORKERS`: several processes that share the port, and one that watches them. A worker that dies is
  * replaced; one that ends with a verdict about configuration or a plugin ends them all with the same exit code.
  */
 export function supervise(config: GatewayConfig, process: NodeJS.Process): Promise<number> {
-  if (cluster.isWorker) return serve(config, process);
+  if (cluster.isWorker) return serve(config, process, () => process.send?.(READY));
   const log = createLogger({ ...config.log, debug: config.debug });
   return new WorkerSupervisor(config.server.workers, log, process).run();
 }
@@ -24,6 +27,7 @@ class WorkerSupervisor {
   readonly #process: NodeJS.Process;
   readonly #ended = Promise.withResolvers<number>();
   #restartMs = RESTART_MS.first;
+  #hasServed = false;
   #verdict: number | null = null;
 
   constructor(count: number, log: Logger, process: NodeJS.Process) {
@@ -34,13 +38,19 @@ class WorkerSupervisor {
 
   run(): Promise<number> {
     cluster.on('exit', (worker, code, signal) => this.#onExit(worker, code, signal));
-    cluster.on('listening', () => {
-      this.#restartMs = RESTART_MS.first;
-    });
+    cluster.on('message', (_worker, message) => message === READY && this.#onReady());
     for (const signal of ['SIGTERM', 'SIGINT'] as const)
       this.#process.on(signal, () => this.#stopAll(EXIT.OK));
-    for (let i = 0; i < this.#count; i++) cluster.fork();
+    cluster.fork();
     return this.#ended.promise;
+  }
+
+  /** The first worker goes ahead: what keeps it from starting would keep all, and should be told once. */
+  #onReady(): void {
+    this.#restartMs = RESTART_MS.first;
+    if (this.#hasServed || this.#verdict !== null) return;
+    this.#hasServed = true;
+    for (let i = 1; i < this.#count; i++) cluster.fork();
   }
 
   #onExit(worker: Worker, code: number, signal: string | null): void {
