@@ -16,6 +16,8 @@ export interface GatewayProcess {
   readonly pid: number;
   readonly dir: string;
   readonly log: readonly LogLine[];
+  /** Standard output as it came, by line. */
+  readonly lines: readonly string[];
   readonly stderr: () => string;
   /** Resolves to the first line, past or future, for which `test` holds. Rejects when the process ends before. */
   logged(test: (line: LogLine) => boolean): Promise<LogLine>;
@@ -75,12 +77,15 @@ export function spawnGateway(t: TestContext, options: GatewayProcessOptions = {}
 
 function observe(child: ChildProcess, dir: string): GatewayProcess {
   const log: LogLine[] = [];
+  const lines: string[] = [];
   const waiting = new Set<(line: LogLine) => void>();
   let stderr = '';
   child.stderr?.on('data', (chunk) => {
     stderr += chunk;
   });
-  readLines(child, (line) => {
+  readLines(child, (text) => {
+    lines.push(text);
+    const line = parseLine(text);
     log.push(line);
     for (const resolve of waiting) resolve(line);
   });
@@ -90,6 +95,7 @@ function observe(child: ChildProcess, dir: string): GatewayProcess {
     pid: child.pid ?? -1,
     dir,
     log,
+    lines,
     stderr: () => stderr,
     exited,
     logged(test) {
@@ -110,11 +116,21 @@ function observe(child: ChildProcess, dir: string): GatewayProcess {
   };
 }
 
-function readLines(child: ChildProcess, onLine: (line: LogLine) => void): void {
+function readLines(child: ChildProcess, onLine: (line: string) => void): void {
   let rest = '';
   child.stdout?.on('data', (chunk) => {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) onLine(line.startsWith('{') ? JSON.parse(line) : { text: line });
+    for (const line of lines) onLine(line);
   });
+}
+
+/** What is no JSON is `text`: help texts, and what plugins print. */
+function parseLine(text: string): LogLine {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as LogLine) : { text };
+  } catch {
+    return { text };
+  }
 }
