@@ -151,23 +151,23 @@ type RequestResult = { readonly body?: Record<string, unknown>; readonly respons
 function checkRequestResult(value: unknown): RequestResult | undefined {
   if (value === undefined) return undefined;
   const { body, response } = asObject(value, 'nothing, { body } or { response }');
-  if (response !== undefined) return { response: asObject(response, 'response: an object') };
-  return { body: cloned(asObject(body, 'nothing, { body } or { response }')) };
+  if (response !== undefined) return { response: copied(response, 'response: an object') };
+  return { body: copied(body, 'nothing, { body } or { response }') };
 }
 
 function checkBodyResult(value: unknown): { readonly body: Record<string, unknown> } | undefined {
   if (value === undefined) return undefined;
-  return { body: cloned(asObject(asObject(value, 'nothing or { body }').body, 'nothing or { body }')) };
+  return { body: copied(asObject(value, 'nothing or { body }').body, 'nothing or { body }') };
 }
 
 function checkChunk(value: unknown): LlmChunk | null | undefined {
   if (value === undefined || value === null) return value;
-  return cloned(asObject(value, 'a chunk, null or nothing'));
+  return copied(value, 'a chunk, null or nothing');
 }
 
-/** A copy without functions, getters and the plugin's own references. */
-function cloned(value: Record<string, unknown>): Record<string, unknown> {
-  return structuredClone(value);
+/** What would reach the wire of it, and nothing of the plugin's own. What is no JSON is refused here, as its fault. */
+function copied(value: unknown, expected: string): Record<string, unknown> {
+  return asObject(JSON.parse(JSON.stringify(asObject(value, expected))), expected);
 }
 
 function asObject(value: unknown, expected: string): Record<string, unknown> {
