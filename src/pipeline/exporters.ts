@@ -63,7 +63,8 @@ export class ExportQueue {
       this.#pending.shift();
       this.#dropped++;
     }
-    if (this.#pending.length >= this.#limits.batchSize) this.#send();
+    // At a larger size the send is queued already, behind an exporter that is slow.
+    if (this.#pending.length === this.#limits.batchSize) this.#send();
     else if (this.#timer === null) {
       this.#timer = setTimeout(() => this.#send(), this.#limits.intervalMs);
       this.#timer.unref();
