@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Containment } from '../../src/containment/containment.ts';
+import { compileTools } from '../../src/pipeline/tools.ts';
+import type { ToolsPhase } from '../../src/pipeline/types.ts';
+import type { ToolRuntime } from '../../src/plugin-api/tools.ts';
+import { kinds } from '../containment/support.ts';
+import {
+  createGate,
+  createMember,
+  FAILURES,
+  type MemberOptions,
+  refusal,
+  type TestMember,
+} from './support.ts';
+
+const SCHEMA = { type: 'object' };
+const CALL = { id: 'req-1', identity: null, signal: new AbortController().signal };
+
+function running(name: string, runtime: Record<string, unknown>, options?: MemberOptions): TestMember {
+  const whole = {
+    listTools: () => [{ name, inputSchema: SCHEMA }],
+    callTool: (tool: string) => ({ content: [{ type: 'text', text: `${name} ran ${tool}` }] }),
+    ...runtime,
+  } as unknown as ToolRuntime;
+  return createMember(name, (bag) => void bag.toolRuntimes.push(whole), options);
+}
+
+function compile(...members: TestMember[]): ToolsPhase {
+  return compileTools(new Containment(), members);
+}
+
+async function names(phase: ToolsPhase): Promise<string[]> {
+  return (await phase.list()).map(({ name }) => name);
+}
+
+async function textOf(phase: ToolsPhase, name: string): Promise<string> {
+  const { content, isError } = await phase.call(name, {}, CALL);
+  return `${isError === true ? 'error: ' : ''}${String(content[0]?.text)}`;
+}
+
+describe('the list of tools', () => {
+  it('is empty without runtimes', async () => {
+    assert.deepEqual(await compile(createMember('a', () => undefined)).list(), []);
+  });
+
+  it('has the tools of all runtimes in load order; of one name the first', async () => {
+    const phase = compile(
+      running('a', {}),
+      running('b', {
+        listTools: async () => [
+          { name: 'a', inputSchema: SCHEMA },
+          { name: 'b', inputSchema: SCHEMA },
+        ],
+      }),
+    );
+    assert.deepEqual(await names(phase), ['a', 'b']);
+    assert.equal(await textOf(phase, 'a'), 'a ran a');
+  });
+
+  for (const [how, fail, kind] of FAILURES) {
+    it(`leaves out a runtime that ${how}, and counts it`, async () => {
+      const bad = running('bad', { listTools: fail }, { callTimeoutMs: 10 });
+      assert.deepEqual(await names(compile(bad, running('good', {}))), ['good']);
+      assert.deepEqual(kinds(bad.owner), [`tool ${kind}`]);
+    });
+  }
+
+  for (const garbage of [
+    undefined,
+    null,
+    'x',
+    {},
+    [null],
+    [7],
+    [{}],
+    [{ name: '' }],
+    [{ name: 'x' }],
+    [{ name: 'x', inputSchema: null }],
+  ]) {
+    it(`leaves out a runtime that lists ${JSON.stringify(garbage)}`, async () => {
+      const bad = running('bad', { listTools: () => garbage });
+      assert.deepEqual(await names(compile(bad, running('good', {}))), ['good']);
+      assert.deepEqual(kinds(bad.owner), ['tool invalid']);
+    });
+  }
+
+  it('leaves out the tools of a quarantined plugin, unless a trial is due', async () => {
+    assert.deepEqual(await names(compile(running('a', {}, { gate: createGate(false) }), running('b', {}))), [
+      'b',
+    ]);
+    const gate = createGate(true);
+    assert.deepEqual(await names(compile(running('a', {}, { gate }))), ['a']);
+    assert.deepEqual(gate.trials, [true]);
+  });
+});
+
+describe('a tool call', () => {
+  it('goes to the runtime that has the tool, with arguments and circumstances', async () => {
+    let seen: unknown[] = [];
+    const phase = compile(
+      running('a', {}),
+      running('b', {
+        callTool: (...values: unknown[]) => {
+          seen = values;
+          return { content: [], structuredContent: { n: 1 } };
+        },
+      }),
+    );
+    assert.deepEqual(await phase.call('b', { x: 1 }, CALL), { content: [], structuredContent: { n: 1 } });
+    assert.deepEqual(seen, ['b', { x: 1 }, CALL]);
+  });
+
+  it('for a tool that nobody has is a tool error', async () => {
+    assert.equal(
+      await textOf(compile(running('a', {})), 'constructor'),
+      'error: There is no tool "constructor"',
+    );
+  });
+
+  for (const [how, fail, kind] of FAILURES) {
+    it(`that ${how} is a tool error without detail, and counted`, async () => {
+      const bad = running('bad', { callTool: fail }, { callTimeoutMs: 10 });
+      assert.equal(await textOf(compile(bad), 'bad'), 'error: The tool "bad" failed');
+      assert.deepEqual(kinds(bad.owner), [`tool ${kind}`]);
+    });
+  }
+
+  it('that is refused with a 4xx is a tool error, and no failure', async () => {
+    const refuses = running('a', { callTool: () => Promise.reject(refusal(404)) });
+    assert.equal(await textOf(compile(refuses), 'a'), 'error: The tool "a" failed');
+    assert.deepEqual(refuses.owner.failures, []);
+  });
+
+  for (const garbage of [undefined, null, 'text', {}, { content: 'text' }]) {
+    it(`answered with ${JSON.stringify(garbage)} is a tool error`, async () => {
+      const bad = running('bad', { callTool: () => garbage });
+      assert.equal(await textOf(compile(bad), 'bad'), 'error: The tool "bad" failed');
+      assert.deepEqual(kinds(bad.owner), ['tool invalid']);
+    });
+  }
+
+  it('to a plugin that has been quarantined since is a tool error', async () => {
+    let due = true;
+    const gate = { ...createGate(true), begin: () => due };
+    const phase = compile(running('a', {}, { gate }));
+    await phase.list();
+    due = false;
+    assert.equal(await textOf(phase, 'a'), 'error: The tool "a" failed');
+  });
+});
