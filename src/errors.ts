@@ -206,9 +206,9 @@ export function toErrorBody(error: GatewayError): ErrorBody {
   };
 }
 
-/** True for a {@link GatewayError}, also one of another copy of this package. */
+/** True for a {@link GatewayError}, also one of another copy of this package. Never throws, whatever was thrown. */
 export function isGatewayError(error: unknown): error is GatewayError {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code in ERRORS;
+  return isReadableError(error) && 'code' in error && typeof error.code === 'string' && error.code in ERRORS;
 }
 
 /**
@@ -226,8 +226,17 @@ export function clientErrorStatus(error: unknown): number | undefined {
 
 /** Whatever was thrown, as an `Error`: plugins may throw strings, `undefined`, or objects with hostile getters. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
+  if (isReadableError(thrown)) return thrown;
   return new Error(`a value that is no Error was thrown: ${describe(thrown)}`);
+}
+
+/** A proxy's traps make even `instanceof` throw, and where errors are judged nothing may. */
+function isReadableError(value: unknown): value is Error {
+  try {
+    return value instanceof Error && typeof value.message === 'string';
+  } catch {
+    return false;
+  }
 }
 
 function describe(value: unknown): string {

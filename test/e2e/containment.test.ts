@@ -18,6 +18,21 @@ const CULPRIT = pluginFile({
     });
     app.get('/throws-nothing', () => Promise.reject(null));
     app.get('/next-error', (_req, _res, next) => next(new Error('secret of the operator')));
+    const hostile = (): object => {
+      const trap = (): never => {
+        throw new Error('trapped');
+      };
+      return new Proxy(new Error('x'), { get: trap, has: trap, getPrototypeOf: trap });
+    };
+    app.get('/throws-trap', () => {
+      throw hostile();
+    });
+    app.get('/late-trap', (_req, res) => {
+      setTimeout(() => {
+        throw hostile();
+      }, 1);
+      res.json({ first: true });
+    });
     app.get('/hang', () => {});
     app.get('/hang-async', () => new Promise(() => {}));
     app.get('/double-json', (_req, res) => {
@@ -137,6 +152,8 @@ const DEEDS: readonly Deed[] = [
   { path: '/sync-throw', answer: [500, 'plugin_error'], failures: 1 },
   { path: '/rejection', answer: [500, 'plugin_error'], failures: 1 },
   { path: '/throws-nothing', answer: [500, 'plugin_error'], failures: 1 },
+  { path: '/throws-trap', answer: [500, 'plugin_error'], failures: 1 },
+  { path: '/late-trap', answer: [200, null], failures: 1 },
   { path: '/next-error', answer: [500, 'plugin_error'], failures: 1 },
   { path: '/hang', answer: [504, 'plugin_timeout'], failures: 1 },
   { path: '/hang-async', answer: [504, 'plugin_timeout'], failures: 1 },
