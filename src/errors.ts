@@ -49,7 +49,6 @@ export const ERRORS = {
   not_implemented: { status: 501, type: 'server_error' },
   upstream_error: { status: 502, type: 'server_error' },
   no_deployment_available: { status: 503, type: 'server_error' },
-  gateway_starting: { status: 503, type: 'server_error' },
   gateway_draining: { status: 503, type: 'server_error' },
   upstream_timeout: { status: 504, type: 'server_error' },
 } as const;

@@ -49,6 +49,7 @@ class ConfiguredGateway implements Gateway {
   readonly #log: Logger;
   readonly #parts: GatewayParts;
   readonly #stopping = new AbortController();
+  readonly #startOver = Promise.withResolvers<void>();
   #status: GatewayStatus = 'starting';
   #started: Promise<{ readonly port: number }> | null = null;
   #stopped: Promise<void> | null = null;
@@ -57,7 +58,8 @@ class ConfiguredGateway implements Gateway {
     this.#config = config;
     this.#log = log;
     const { signal: stopping } = this.#stopping;
-    this.#parts = createParts({ config, log, onAbort, status: () => this.#status, stopping });
+    const { promise: started } = this.#startOver;
+    this.#parts = createParts({ config, log, onAbort, status: () => this.#status, started, stopping });
   }
 
   start(): Promise<{ readonly port: number }> {
@@ -90,11 +92,12 @@ class ConfiguredGateway implements Gateway {
       await host.load();
       await host.start();
       if (this.#stopping.signal.aborted) return { port };
-      this.#status = 'ready';
+      this.#enter('ready');
       this.#log.info('ready', { event: 'ready', ...where, port, plugins: host.list().order.length });
       return { port };
     } catch (error) {
       uninstall();
+      this.#enter('draining');
       await http.drain(0);
       await this.#close();
       throw error;
@@ -108,13 +111,18 @@ class ConfiguredGateway implements Gateway {
       () => true,
       () => false,
     );
-    this.#status = 'draining';
+    this.#enter('draining');
     if (isRunning === false) return;
     this.#log.info('draining', { event: 'draining', timeoutMs });
     const { cut } = await this.#parts.http.drain(timeoutMs);
     if (cut > 0) this.#log.warn('requests were cut at the end of the drain', { event: 'drain_cut', cut });
     await this.#close();
     this.#log.info('stopped', { event: 'stopped' });
+  }
+
+  #enter(status: GatewayStatus): void {
+    this.#status = status;
+    this.#startOver.resolve();
   }
 
   async #close(): Promise<void> {

@@ -33,6 +33,8 @@ export interface PartsOptions {
   readonly config: GatewayConfig;
   readonly log: Logger;
   readonly status: () => GatewayStatus;
+  /** Resolves when the status is no longer `starting`. */
+  readonly started: Promise<void>;
   readonly onAbort: (error: PluginAbortError) => void;
   /** Aborted when the gateway is stopped. */
   readonly stopping: AbortSignal;
@@ -91,14 +93,15 @@ function createHost(parts: HostParts): PluginHost {
 }
 
 function createHttp(
-  { config, log, status }: PartsOptions,
+  { config, log, status, started }: PartsOptions,
   { dataPlane, host, metrics }: { dataPlane: DataPlane; host: PluginHost; metrics: Metrics },
 ): HttpServer {
   return createHttpServer({
     server: config.server,
     adminKey: config.admin.key,
     debug: config.debug,
-    pipeline: () => (status() === 'starting' ? null : host.pipeline),
+    pipeline: () => (status() === 'ready' ? host.pipeline : null),
+    started,
     dataPlane,
     plugins: {
       list: () => host.list(),

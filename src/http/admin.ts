@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import type { PluginView } from '../lifecycle/view.ts';
 import { readBody } from '../wire/body.ts';
 import { sendJson } from '../wire/error-response.ts';
 import { isJsonType, mediaType } from '../wire/headers.ts';
@@ -7,7 +8,7 @@ import { notFound } from './admin-key.ts';
 import { checkAnnouncedLength } from './guards.ts';
 import type { ServedResponse } from './messages.ts';
 import { allow, type Handler, readOnly } from './own-paths.ts';
-import type { PluginControl, PluginView } from './types.ts';
+import type { PluginControl } from './types.ts';
 
 const PREFIX = '/admin/plugins';
 /** Bytes of a request body. */

@@ -60,7 +60,18 @@ export class Dispatcher {
       return own.handler(req, res);
     }
     limitChunkedBody(req, res, this.#guards.bodyLimit);
-    return this.#throughPipeline(this.#currentPipeline(), req, res, path);
+    if (this.#isDraining()) throw draining();
+    const pipeline = this.#deps.pipeline();
+    if (pipeline === null) return this.#afterStart(req, res, path);
+    return this.#throughPipeline(pipeline, req, res, path);
+  }
+
+  /** Without its plugins the gateway would have no authentication either: early requests wait for them. */
+  async #afterStart(req: GatewayRequest, res: ServedResponse, path: string): Promise<void> {
+    await this.#deps.started;
+    const pipeline = this.#deps.pipeline();
+    if (pipeline === null || this.#isDraining()) throw draining();
+    await this.#throughPipeline(pipeline, req, res, path);
   }
 
   #findAdmin(req: GatewayRequest, path: string): OwnPath | null {
@@ -70,15 +81,7 @@ export class Dispatcher {
     return handler === null ? null : { surface: 'admin', handler };
   }
 
-  /** The generation that a request runs through from beginning to end, whatever is swapped meanwhile. */
-  #currentPipeline(): Pipeline {
-    if (this.#isDraining()) throw new GatewayError('gateway_draining', 'The gateway is stopping: try again');
-    const pipeline = this.#deps.pipeline();
-    // Without its plugins the gateway would have no authentication either.
-    if (pipeline === null) throw new GatewayError('gateway_starting', 'The gateway is starting: try again');
-    return pipeline;
-  }
-
+  /** `pipeline` is the one that a request runs through from beginning to end, whatever is swapped meanwhile. */
   async #throughPipeline(
     pipeline: Pipeline,
     req: GatewayRequest,
@@ -125,6 +128,10 @@ export class Dispatcher {
       res.destroy();
     }
   }
+}
+
+function draining(): GatewayError {
+  return new GatewayError('gateway_draining', 'The gateway is stopping: try again');
 }
 
 function describe(cause: unknown, debug: boolean): { cause: string; stack?: string | undefined } {

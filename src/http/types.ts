@@ -1,6 +1,8 @@
 import type winston from 'winston';
 import type { Secret } from '../config/secret.ts';
 import type { ServerConfig } from '../config/types.ts';
+import type { PluginState } from '../lifecycle/states.ts';
+import type { PluginView } from '../lifecycle/view.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { HttpStats } from './stats.ts';
@@ -12,8 +14,10 @@ export interface HttpServerDeps {
   readonly adminKey: Secret | null;
   /** True: `Server-Timing` on answers, causes with stacks in the log. */
   readonly debug: boolean;
-  /** The current generation, asked once per request. `null` while the plugins are starting: 503. */
+  /** The current generation, asked once per request. `null` while the plugins are starting. */
   readonly pipeline: () => Pipeline | null;
+  /** Resolves when the start is over, well or badly: requests that arrive before wait for it. */
+  readonly started: Promise<void>;
   readonly dataPlane: DataPlane;
   readonly plugins: PluginControl;
   /** The text that `GET /metrics` answers. */
@@ -88,42 +92,4 @@ export interface PluginReadiness {
   readonly state: PluginState;
   /** What the plugin's health check said; `null`: it has none, or does not run. */
   readonly health: string | null;
-}
-
-export type PluginState =
-  | 'discovered'
-  | 'inactive'
-  | 'rejected'
-  | 'loaded'
-  | 'blocked'
-  | 'failed'
-  | 'started'
-  | 'quarantined'
-  | 'stopped';
-
-/** One plugin as `GET /admin/plugins` shows it. */
-export interface PluginView {
-  readonly name: string;
-  readonly version: string;
-  readonly description: string;
-  readonly specifier: string;
-  readonly source: 'env' | 'folder';
-  readonly capabilities: readonly string[];
-  readonly dependsOn: readonly string[];
-  readonly priority: number;
-  readonly failureMode: string;
-  readonly isolation: string;
-  readonly state: PluginState;
-  /** Why the plugin is not running, with what to change. */
-  readonly reason: { readonly code: string; readonly message: string } | null;
-  readonly startupMs: number | null;
-  readonly failures: { readonly total: number; readonly recent: number };
-  /** Times in ISO 8601. `until: null`: until an operator releases it. */
-  readonly quarantine: {
-    readonly since: string;
-    readonly until: string | null;
-    readonly cause: string;
-  } | null;
-  /** Names of routes and the like, and counts of everything else. */
-  readonly contributes: Readonly<Record<string, readonly string[] | number | boolean>>;
 }

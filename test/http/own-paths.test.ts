@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/errors.ts';
 import type { Readiness } from '../../src/http/types.ts';
+import type { Pipeline } from '../../src/pipeline/types.ts';
 import { pipeline, pluginControl, send, start } from './support.ts';
 
 test('GET /healthz answers 200 whatever the plugins do', async (t) => {
@@ -71,13 +72,22 @@ test('the open paths answer HEAD without a body and other methods with 405 and A
   }
 });
 
-test('everything else answers 503 until the plugins have started', async (t) => {
+test('everything else waits until the plugins have started', async (t) => {
+  const { promise: started, resolve: begin } = Promise.withResolvers<void>();
+  let current: Pipeline | null = null;
+  const running = await start(t, { pipeline: () => current, started });
+  const early = ['/v1/models', '/', '/hello'].map((path) => send(running, 'GET', path));
+  assert.equal((await send(running, 'GET', '/healthz')).status, 200);
+  current = pipeline({ routes: (_req, res) => void res.json({ ok: true }) });
+  begin();
+  for (const answer of await Promise.all(early)) assert.equal(answer.text, '{"ok":true}');
+});
+
+test('requests that waited for a start that failed are answered with 503', async (t) => {
   const running = await start(t, { pipeline: () => null });
-  for (const path of ['/v1/models', '/', '/hello']) {
-    const answer = await send(running, 'GET', path);
-    assert.equal(answer.status, 503, path);
-    assert.equal(answer.error().code, 'gateway_starting');
-  }
+  const answer = await send(running, 'GET', '/hello');
+  assert.equal(answer.status, 503);
+  assert.equal(answer.error().code, 'gateway_draining');
 });
 
 test('every answer carries helmet headers, once, and no x-powered-by', async (t) => {

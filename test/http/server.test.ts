@@ -205,6 +205,7 @@ function deps(at: { host: string; port: number }): HttpServerDeps {
     server: { ...at, bodyLimit: 1, drainTimeoutMs: 1, workers: 1 },
     adminKey: null,
     debug: false,
+    started: Promise.resolve(),
     pipeline: () => pipeline(),
     dataPlane: NO_DATA_PLANE,
     plugins: pluginControl(),

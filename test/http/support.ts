@@ -6,13 +6,8 @@ import winston from 'winston';
 import { Secret } from '../../src/config/secret.ts';
 import type { ErrorBody } from '../../src/errors.ts';
 import { createHttpServer } from '../../src/http/server.ts';
-import type {
-  DataPlane,
-  HttpServer,
-  HttpServerDeps,
-  PluginControl,
-  PluginView,
-} from '../../src/http/types.ts';
+import type { DataPlane, HttpServer, HttpServerDeps, PluginControl } from '../../src/http/types.ts';
+import type { PluginView } from '../../src/lifecycle/view.ts';
 import type { Pipeline } from '../../src/pipeline/types.ts';
 import { sendJson } from '../../src/wire/error-response.ts';
 
@@ -34,6 +29,7 @@ export async function start(t: TestContext, overrides: Partial<HttpServerDeps> =
     adminKey: new Secret(ADMIN_KEY),
     debug: false,
     pipeline: () => pipeline(),
+    started: Promise.resolve(),
     dataPlane: NO_DATA_PLANE,
     plugins: pluginControl(),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
