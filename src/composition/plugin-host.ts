@@ -24,6 +24,7 @@ import { createPluginRoutes } from '../registrar/plugin-routes.ts';
 import { createRegistrar } from '../registrar/registrar.ts';
 import type { PluginLedger } from '../telemetry/plugin-ledger.ts';
 import { loadPlugins } from './plugin-loader.ts';
+import { pluginWarnings } from './plugin-warnings.ts';
 
 /** Longest wait for one plugin's `healthCheck`. */
 const HEALTH_TIMEOUT_MS = 5000;
@@ -110,7 +111,7 @@ export class PluginHost {
    * @throws PluginDependencyError, PluginAbortError
    */
   async load(): Promise<void> {
-    const { config, containment, ledger } = this.#options;
+    const { config, containment, ledger, log } = this.#options;
     await loadPlugins({
       config,
       registry: this.#registry,
@@ -126,6 +127,9 @@ export class PluginHost {
       },
       onFailed: (record, error) => this.#starter.failStartup(record, error),
     });
+    for (const warning of pluginWarnings(this.#registry, config.plugins.settings)) {
+      log.warn(warning, { event: 'plugin_warning' });
+    }
   }
 
   /** @throws PluginAbortError; those that had started have been stopped again */

@@ -1,6 +1,6 @@
 import { type GatewayError, isGatewayError, PluginLoadError } from '../errors.ts';
 import { type FolderItem, scanFolder } from './folder-scan.ts';
-import { type ResolvedSpecifier, resolveSpecifier } from './resolve.ts';
+import { NoEntryError, type ResolvedSpecifier, resolveSpecifier } from './resolve.ts';
 import { parseSpecifier } from './specifier.ts';
 import type { PluginCandidate } from './types.ts';
 
@@ -55,13 +55,19 @@ function candidate(
   const [specifier] = specifiers;
   try {
     const { packageName, ...location } = locate();
-    const names = [...new Set([...specifiers, ...(packageName === null ? [] : [packageName])])];
-    return Object.freeze({ specifier, names: Object.freeze(names), source, ...location, problem: null });
+    const names = namesOf(specifiers, packageName);
+    return Object.freeze({ specifier, names, source, ...location, problem: null });
   } catch (thrown) {
-    const nothing = { root: null, entry: null, isFile: false, exportName: null, manifest: null };
-    const problem = asProblem(specifier, thrown);
-    return Object.freeze({ specifier, names: Object.freeze(specifiers), source, ...nothing, problem });
+    const known = thrown instanceof NoEntryError ? thrown.known : { packageName: null, manifest: null };
+    const problem = asProblem(specifier, thrown instanceof NoEntryError ? thrown.cause : thrown);
+    const nowhere = { root: null, entry: null, isFile: false, exportName: null };
+    const names = namesOf(specifiers, known.packageName);
+    return Object.freeze({ specifier, names, source, ...nowhere, manifest: known.manifest, problem });
   }
+}
+
+function namesOf(specifiers: readonly string[], packageName: string | null): readonly string[] {
+  return Object.freeze([...new Set([...specifiers, ...(packageName === null ? [] : [packageName])])]);
 }
 
 /** What the file system throws carries absolute paths: it goes to the log only, as the cause. */

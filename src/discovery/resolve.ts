@@ -54,8 +54,22 @@ export function resolveSpecifier(specifier: Specifier, cwd: string): ResolvedSpe
 export function locateFolder(folder: string, specifier: string): PluginLocation {
   const pkg = readPackageJson(folder, specifier);
   const manifest = pkg === null ? null : parseManifest(pkg, specifier);
-  const entry = folderEntry(folder, pkg, specifier);
-  return { root: folder, entry, isFile: false, packageName: packageName(pkg), manifest };
+  const known = { packageName: packageName(pkg), manifest };
+  try {
+    return { root: folder, entry: folderEntry(folder, pkg, specifier), isFile: false, ...known };
+  } catch (cause) {
+    throw new NoEntryError(known, cause);
+  }
+}
+
+/** A plugin without a usable entry point: what its package.json says of it is known all the same. */
+export class NoEntryError extends Error {
+  readonly known: Pick<PluginLocation, 'packageName' | 'manifest'>;
+
+  constructor(known: NoEntryError['known'], cause: unknown) {
+    super('no entry point', { cause });
+    this.known = known;
+  }
 }
 
 function describe({ kind, module }: SpecifierReading): string {
