@@ -174,7 +174,7 @@ describe('containment', () => {
     const gateway = await startGateway(t, {
       env: {
         ...WITH_ADMIN,
-        LLMROUTER_PLUGINS_CALL_TIMEOUT_MS: '150',
+        LLMROUTER_PLUGINS_CALL_TIMEOUT_MS: '600',
         LLMROUTER_PLUGINS_FAILURE_THRESHOLD: '1000',
       },
       files: { 'plugins/culprit.mjs': CULPRIT, 'plugins/innocent.mjs': INNOCENT },

@@ -30,7 +30,7 @@ const filesFor = (mode: string, body: string | null): Record<string, string> => 
   };
 };
 
-const ENV = { ...WITH_ADMIN, LLMROUTER_PLUGINS_STARTUP_TIMEOUT_MS: '300' };
+const ENV = { ...WITH_ADMIN, LLMROUTER_PLUGINS_STARTUP_TIMEOUT_MS: '1000' };
 
 describe('Failure Modes', { concurrency: 2 }, () => {
   for (const [mishap, { body, code }] of Object.entries(MISHAPS)) {

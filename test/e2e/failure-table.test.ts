@@ -103,7 +103,7 @@ const files = (sources: Readonly<Record<string, string>>): Record<string, string
 
 const ENV = {
   ...WITH_ADMIN,
-  LLMROUTER_PLUGINS_CALL_TIMEOUT_MS: '150',
+  LLMROUTER_PLUGINS_CALL_TIMEOUT_MS: '300',
   LLMROUTER_PLUGINS_FAILURE_THRESHOLD: '1000',
 };
 
