@@ -1,4 +1,5 @@
 import type { RequestHandler, Router } from 'express';
+import type { ParamsDictionary, RouteParameters } from 'express-serve-static-core';
 import type { AuthProvider } from './auth.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { Exporter } from './exporter.ts';
@@ -12,7 +13,10 @@ import type { ToolRuntime } from './tools.ts';
 export type RoutePath = string | readonly string[];
 
 /** Registers handlers for one HTTP method. Needs the capability `ROUTES`. */
-export type RouteMethod = (path: RoutePath, ...handlers: RequestHandler[]) => PluginApp;
+export type RouteMethod = <Path extends RoutePath>(
+  path: Path,
+  ...handlers: RequestHandler<Path extends string ? RouteParameters<Path> : ParamsDictionary>[]
+) => PluginApp;
 
 /**
  * The registrar that `startup` gets. Every call checks the plugin's capabilities before it has any effect, and returns

@@ -17,9 +17,11 @@ export interface ToolResult {
 
 /** The circumstances of a tool call. */
 export interface ToolCall {
+  /** The id of the request that led here, or a new one. */
   readonly id: string;
+  /** Who asks; `null` when that is a plugin (`context.tools`), or nobody is known. */
   readonly identity: Identity | null;
-  /** Aborted when the caller is gone or the call's time is over. */
+  /** Aborted when the caller is gone; for a plugin, when it is about to be shut down. */
   readonly signal: AbortSignal;
 }
 
