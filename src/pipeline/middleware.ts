@@ -62,7 +62,6 @@ function onFailure(member: Member): OnFailure {
 
 /** The contract answers 503 for middleware that fails closed, whatever the failure was. */
 function closed(error: GatewayError): GatewayError {
-  if (error.status === 503) return error;
   return new GatewayError(error.code, error.message, { status: 503, plugin: error.plugin, cause: error });
 }
 

@@ -45,6 +45,15 @@ async function contain(t: TestContext, handler: RequestHandler, around: Around =
   return { owner, containment, settled, url: await serve(t, ...handlers) };
 }
 
+/** Resolves when a deadline set now has expired, and so every earlier one of its length. */
+async function expired(containment: Containment, timeoutMs: number): Promise<void> {
+  const { done, resolve } = signal();
+  containment.deadlines.set(timeoutMs, resolve);
+  const keepAlive = setTimeout(() => undefined, 60_000); // deadlines do not keep the process alive
+  await done;
+  clearTimeout(keepAlive);
+}
+
 /** Sends a request and leaves once `when` has settled (default: at once after the connection stands). */
 async function leave(url: string, when: Promise<unknown>): Promise<void> {
   const request = get(url, (response) => response.resume().on('error', () => undefined));
@@ -211,20 +220,18 @@ describe('a contained handler', () => {
   });
 
   it('that streams is not cut by the deadline', async (t) => {
+    const begun = signal();
     const rest = signal();
     const handler: RequestHandler = async (_req, res) => {
       res.write('first ');
+      begun.resolve();
       await rest.done;
       res.end('last');
     };
     const { url, owner, containment } = await contain(t, handler, { callTimeoutMs: 10 });
     const answer = ask(url);
-    const passed = signal();
-    containment.deadlines.set(10, passed.resolve); // behind the handler's own in the same queue
-    const keepAlive = setTimeout(() => undefined, 10_000);
-    await fetch(url).then((response) => response.body?.cancel());
-    await passed.done;
-    clearTimeout(keepAlive);
+    await begun.done;
+    await expired(containment, 10); // it stands behind the handler's own in the same queue
     rest.resolve();
     assert.equal(await answer, '200 first last');
     assert.deepEqual(owner.failures, []);
@@ -292,21 +299,14 @@ describe('a contained handler', () => {
   }
 
   it('is not blamed for an answer that takes longer than its deadline downstream', async (t) => {
-    const rest = signal();
     const { url, owner, containment } = await contain(t, (_req, _res, next) => next(), {
       callTimeoutMs: 5,
       after: async (_req, res) => {
-        const passed = signal();
-        containment.deadlines.set(5, passed.resolve);
-        const keepAlive = setTimeout(() => undefined, 10_000);
-        await passed.done;
-        clearTimeout(keepAlive);
-        rest.resolve();
+        await expired(containment, 5);
         res.send('slow');
       },
     });
     assert.equal(await ask(url), '200 slow');
-    await rest.done;
     assert.deepEqual(owner.failures, []);
   });
 
