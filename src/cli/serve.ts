@@ -16,7 +16,6 @@ export async function serve(
 ): Promise<number> {
   const log = createLogger({ ...config.log, debug: config.debug });
   for (const warning of config.warnings) log.warn(warning, { event: 'config_warning' });
-  holdOpen();
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();
   const fail = (error: unknown): void => {
     process.stderr.write(describeFatal(error));
@@ -27,6 +26,7 @@ export async function serve(
   process.on('unhandledRejection', (reason) => gateway.contain(reason) || fail(reason));
   // Repeated signals change nothing: a terminal's Ctrl-C reaches the process twice when npm passes it on as well.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(EXIT.OK));
+  holdOpen();
   gateway.start().then(onReady).catch(fail);
   const code = await ended;
   await gateway.stop();

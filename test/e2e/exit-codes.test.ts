@@ -62,6 +62,12 @@ describe('exit code 78', { concurrency: 2 }, () => {
     assert.throws(() => readTrace(gateway), { code: 'ENOENT' });
   });
 
+  test('a data folder that cannot be used is named', async (t) => {
+    const gateway = spawnGateway(t, { env: { LLMROUTER_DATA_DIR: 'taken' }, files: { taken: 'a file' } });
+    assert.equal(await gateway.exited, 78);
+    assert.match(gateway.stderr(), /^routeiq: LLMROUTER_DATA_DIR: .*taken.*expected.*\n$/);
+  });
+
   test('settings that do not fit their schema fail the plugin, not the gateway; with abort they end it', async (t) => {
     const plugin = (failureMode: 'continue' | 'abort'): string =>
       pluginFile({
