@@ -154,4 +154,33 @@ describe('breaker', { concurrency: 2 }, () => {
     assert.equal((await fetch(`${gateway.url}/late`)).status, 200);
     assert.equal((await inspectPlugin(gateway, 'late')).state, 'started');
   });
+
+  test('after the cool-down one call at a time is the trial, the others are still refused', async (t) => {
+    const gateway = await startGateway(t, {
+      env: { ...WITH_ADMIN, LLMROUTER_PLUGINS_FAILURE_THRESHOLD: '1', LLMROUTER_PLUGINS_COOLDOWN_MS: '1' },
+      files: {
+        'plugins/slow.mjs': pluginFile({
+          metadata: { name: 'slow', capabilities: ['ROUTES'] },
+          startup(app, { logger }) {
+            app.get('/fail', () => {
+              throw new Error('broken');
+            });
+            app.get('/wait', (_req, res) => {
+              logger.info('trial');
+              process.once('SIGUSR2', () => res.json({}));
+            });
+          },
+        }),
+      },
+    });
+    assert.equal((await fetch(`${gateway.url}/fail`)).status, 500);
+    const until = Date.parse((await inspectPlugin(gateway, 'slow')).quarantine?.until ?? '');
+    while (Date.now() <= until) await new Promise((resolve) => setImmediate(resolve));
+    const trial = fetch(`${gateway.url}/wait`);
+    await gateway.logged(({ message }) => message === 'trial');
+    assert.deepEqual(await outcome(fetch(`${gateway.url}/wait`)), QUARANTINED);
+    gateway.kill('SIGUSR2');
+    assert.equal((await trial).status, 200);
+    assert.equal((await inspectPlugin(gateway, 'slow')).state, 'started');
+  });
 });

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { PluginMetadata } from '../../src/plugin-api/metadata.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { startUpstream } from '../support/upstream.ts';
-import { admin, chat, failureOf, inspectPlugin, outcome, WITH_ADMIN } from './support.ts';
+import { admin, chat, failureOf, inspectPlugin, outcome, tracing, WITH_ADMIN } from './support.ts';
 
 /** How a contribution is made to fail: `<plugin> <manner>` in the header `x-fail` or in the body's `user`. */
 const MANNERS = ['throws', 'rejects', 'hangs', 'answers nonsense'] as const;
@@ -232,5 +232,21 @@ describe('what fails open and what fails closed', { concurrency: 2 }, () => {
       assert.deepEqual(await get('/user/tools'), noon);
     });
     assert.equal((await inspectPlugin(gateway, 'user')).failures.total, 0, 'the user is not to blame');
+  });
+
+  test('an auth provider that could not start, or not even load, lets nobody in', async (t) => {
+    const metadata = { name: 'auth', capabilities: ['AUTH_PROVIDER'] } as const;
+    const manifest = { name: 'auth', type: 'module', llmrouter: { entry: './index.js', ...metadata } };
+    const sources = [tracing(metadata, 'throw new Error("no keys");'), 'import "./missing.js";'];
+    for (const failureMode of ['continue', 'quarantine']) {
+      for (const source of sources) {
+        const gateway = await startGateway(t, {
+          env: { LLMROUTER_PLUGINS_FAILURE_MODE: failureMode },
+          files: { 'plugins/auth/package.json': JSON.stringify(manifest), 'plugins/auth/index.js': source },
+        });
+        assert.deepEqual(await outcome(chat(gateway)), { status: 503, code: 'auth_unavailable' });
+        assert.equal((await fetch(`${gateway.url}/healthz`)).status, 200);
+      }
+    }
   });
 });
