@@ -78,7 +78,7 @@ export class PluginHost {
           declared: record.metadata?.capabilities ?? null,
           allowed: config.plugins.allowedCapabilities,
           bag,
-          claimRoute: (route) => this.#routes.claim(record.name, route),
+          claimRoutes: (method, paths) => this.#routes.claim(record.name, method, paths),
           names: this.#names,
         }),
       release,
@@ -196,7 +196,7 @@ export class PluginHost {
       record.quarantine = { since: stored.since, until: null, cause: stored.cause };
       if (stored.silhouette !== null) {
         record.bag = placeholder(stored.silhouette);
-        for (const route of record.bag.routes) this.#routes.claim(record.name, route);
+        for (const { method, path } of record.bag.routes) this.#routes.claim(record.name, method, [path]);
       }
       this.#registry.transition(record, 'quarantine', { code: stored.code, message: stored.cause });
     }

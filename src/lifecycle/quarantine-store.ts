@@ -1,4 +1,6 @@
 import type { Logger } from 'winston';
+import { z } from 'zod';
+import { ROUTE_METHODS } from '../contributions.ts';
 import { toError } from '../errors.ts';
 import type { Storage, StorageValue } from '../plugin-api/storage.ts';
 import type { Silhouette } from './silhouette.ts';
@@ -12,6 +14,23 @@ export interface StoredQuarantine {
   readonly silhouette: Silhouette | null;
 }
 
+/** The store may have been written by another version. */
+const STORED: z.ZodType<StoredQuarantine> = z.object({
+  since: z.number(),
+  cause: z.string(),
+  code: z.string(),
+  silhouette: z.nullable(
+    z.object({
+      routes: z.array(z.object({ method: z.enum([...ROUTE_METHODS, 'mount']), path: z.string() })),
+      authProviders: z.array(z.string()),
+      blockEvaluators: z.array(z.object({ name: z.string(), input: z.boolean(), output: z.boolean() })),
+      middleware: z.boolean(),
+      hooks: z.boolean(),
+      storageBackend: z.boolean(),
+    }),
+  ),
+});
+
 /** Keeps sticky quarantines across restarts, by plugin name. */
 export class QuarantineStore {
   readonly #storage: Storage;
@@ -22,9 +41,10 @@ export class QuarantineStore {
     this.#log = log;
   }
 
+  /** @throws ZodError when the entry is none: what cannot be read must not pass for a release */
   async load(name: string): Promise<StoredQuarantine | null> {
     const value = await this.#storage.get(name);
-    return value === undefined ? null : (value as unknown as StoredQuarantine);
+    return value === undefined ? null : STORED.parse(value);
   }
 
   /** Never rejects: the quarantine holds in this process whatever the store says, but that must not go unnoticed. */

@@ -26,8 +26,8 @@ export interface RegistrarOptions {
   /** What the operator allows; `null`: everything. */
   readonly allowed: readonly PluginCapability[] | null;
   readonly bag: Contributions;
-  /** Claims a route for the plugin, or throws `route_conflict`. */
-  readonly claimRoute: (route: Pick<RouteContribution, 'method' | 'path'>) => void;
+  /** Claims all paths of a registration for the plugin, or none and throws `route_conflict`. */
+  readonly claimRoutes: (method: RouteContribution['method'], paths: readonly string[]) => void;
   readonly names: NameTable;
 }
 
@@ -175,7 +175,7 @@ class RegistrarBuilder {
     values: readonly unknown[],
   ): void {
     const { paths, handlers } = this.#check.route(call, path, values);
-    for (const each of paths) this.#options.claimRoute({ method, path: each });
+    this.#options.claimRoutes(method, paths);
     for (const each of paths) this.#options.bag.routes.push({ method, path: each, handlers });
   }
 

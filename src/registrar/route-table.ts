@@ -13,6 +13,12 @@ export interface RouteClaim {
   /** A plugin's name, or {@link GATEWAY_OWNER}. */
   readonly owner: string;
   readonly kind: PatternKind;
+  /** True for what others may claim inside of this claim all the same. */
+  readonly opensTo?: (claim: {
+    readonly owner: string;
+    readonly path: string;
+    readonly kind: PatternKind;
+  }) => boolean;
 }
 
 /** Who answers which path. */
@@ -32,6 +38,7 @@ interface OwnedPattern {
   readonly method: string;
   readonly pattern: PathPattern;
   readonly owner: string;
+  readonly opensTo: RouteClaim['opensTo'];
 }
 
 /**
@@ -65,11 +72,14 @@ function toOwnedPatterns(claim: RouteClaim): OwnedPattern[] {
     method: claim.kind === 'mount' ? 'ALL' : claim.method.toUpperCase(),
     pattern: parsePattern(path, claim.kind),
     owner: claim.owner,
+    opensTo: claim.opensTo,
   }));
 }
 
 function refuseConflict(mine: OwnedPattern, theirs: OwnedPattern): void {
   if (mine.owner === theirs.owner || !methodsMeet(mine.method, theirs.method)) return;
+  const { path, kind } = mine.pattern;
+  if (theirs.opensTo?.({ owner: mine.owner, path, kind })) return;
   const example = findOverlap(mine.pattern, theirs.pattern);
   if (example === null) return;
   throw new RouteConflictError(

@@ -84,7 +84,7 @@ export function createRecord(
       root: null,
       callTimeoutMs: options.callTimeoutMs ?? 5_000,
       counters(phase) {
-        const found = counters.get(phase) ?? { calls: 0, failures: 0, timeouts: 0, seconds: 0 };
+        const found = counters.get(phase) ?? { calls: 0, failures: 0, timeouts: 0, skipped: 0, seconds: 0 };
         counters.set(phase, found);
         return found;
       },
@@ -165,7 +165,9 @@ export function createHost(t: TestContext, plugins: readonly Plugin[], options: 
         allowed: null,
         bag,
         names,
-        claimRoute: ({ path }) => claim(routes, record.name, path),
+        claimRoutes: (_method, paths) => {
+          for (const path of paths) claim(routes, record.name, path);
+        },
       }),
   });
   const supervisor = new Supervisor({

@@ -66,7 +66,7 @@ function setUp(overrides: Partial<RegistrarOptions> = {}): SetUp {
     declared: null,
     allowed: null,
     bag,
-    claimRoute: ({ method, path }) => void claimed.push(`${method} ${path}`),
+    claimRoutes: (method, paths) => void claimed.push(...paths.map((path) => `${method} ${path}`)),
     names,
     ...overrides,
   });
@@ -269,8 +269,8 @@ describe('the registrar', () => {
 
   it('adds none of several paths when one of them is in conflict', () => {
     const { app, bag } = setUp({
-      claimRoute: ({ path }) => {
-        if (path === '/theirs') throw new RouteConflictError('GET /theirs of "a" belongs to "b"');
+      claimRoutes: (_method, paths) => {
+        if (paths.includes('/theirs')) throw new RouteConflictError('GET /theirs of "a" belongs to "b"');
       },
     });
     assert.throws(() => app.get(['/mine', '/theirs'], handler), { code: 'route_conflict' });
