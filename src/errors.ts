@@ -242,6 +242,6 @@ function describe(value: unknown): string {
   try {
     return typeof value === 'string' ? JSON.stringify(value) : String(value);
   } catch {
-    return typeof value;
+    return `a ${typeof value} that cannot be read`;
   }
 }

@@ -56,7 +56,7 @@ async function inspect(config: GatewayConfig): Promise<{ registry: PluginRegistr
 /** Nothing is called on a plugin that is only looked at. */
 const UNCALLED: Omit<Owner, 'name' | 'root'> = {
   callTimeoutMs: 0,
-  counters: () => ({ calls: 0, failures: 0, timeouts: 0, seconds: 0 }),
+  counters: () => ({ calls: 0, failures: 0, timeouts: 0, skipped: 0, seconds: 0 }),
   fail: () => undefined,
 };
 

@@ -3,6 +3,8 @@ export interface PhaseCounters {
   calls: number;
   failures: number;
   timeouts: number;
+  /** Calls that were not made, because the plugin was quarantined. */
+  skipped: number;
   /** Wall-clock seconds from call to settlement. */
   seconds: number;
 }

@@ -49,13 +49,8 @@ export function explainImport(thrown: unknown, root: string | null): ImportFailu
 
 /** The first line of what a plugin threw, be it a string, `undefined`, or an object that throws when it is read. */
 export function reasonOf(thrown: unknown): string {
-  try {
-    const { message } = toError(thrown);
-    const [line = ''] = typeof message === 'string' ? message.split('\n', 1) : [];
-    return line === '' ? 'no reason was given' : line;
-  } catch {
-    return 'a value that cannot be read was thrown';
-  }
+  const [line = ''] = toError(thrown).message.split('\n', 1);
+  return line === '' ? 'no reason was given' : line;
 }
 
 function codeOf(thrown: unknown): unknown {

@@ -31,10 +31,19 @@ export interface Guards {
 export class QuarantinedError extends GatewayError {
   readonly retryAfterSeconds: number;
 
-  constructor(member: Pick<Member, 'name'>, retryAfterSeconds: number) {
-    super('plugin_quarantined', `Plugin "${member.name}" is quarantined`, { plugin: member.name });
+  constructor(plugin: string, retryAfterSeconds: number) {
+    super('plugin_quarantined', `Plugin "${plugin}" is quarantined`, { plugin });
     this.retryAfterSeconds = retryAfterSeconds;
   }
+}
+
+/** The error of a call that is not made because the plugin is quarantined; counts it. */
+export function skipCall(
+  { owner, phase }: Pick<CallSite<unknown>, 'owner' | 'phase'>,
+  gate: TrialGate,
+): QuarantinedError {
+  owner.counters(phase).skipped++;
+  return new QuarantinedError(owner.name, gate.retryAfterSeconds());
 }
 
 /**
@@ -50,7 +59,7 @@ export async function invoke<T>(
   fn: () => unknown,
 ): Promise<T> {
   if (gate === null) return containment.call(site, requestId, fn);
-  if (!gate.begin()) throw new QuarantinedError(site.owner, gate.retryAfterSeconds());
+  if (!gate.begin()) throw skipCall(site, gate);
   let succeeded: boolean | null = null;
   try {
     const value = await containment.call(site, requestId, fn);

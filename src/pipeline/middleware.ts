@@ -4,7 +4,7 @@ import { containHandler, type OnFailure } from '../containment/handler.ts';
 import type { MiddlewareContribution } from '../contributions.ts';
 import { GatewayError } from '../errors.ts';
 import { sendError } from '../wire/error-response.ts';
-import { type Member, QuarantinedError } from './member.ts';
+import { type Member, skipCall } from './member.ts';
 
 /**
  * All middleware as one handler. One that fails or is quarantined is skipped, unless the plugin's metadata says
@@ -50,7 +50,7 @@ function tried(
     if (gate === null || gate.begin()) {
       containHandler(containment, site, handler, (succeeded) => gate?.end(succeeded))(req, res, next);
     } else {
-      site.onFailure(new QuarantinedError(member, gate.retryAfterSeconds()), req, res, next);
+      site.onFailure(skipCall(site, gate), req, res, next);
     }
   };
 }

@@ -3,7 +3,7 @@ import type { Containment } from '../containment/containment.ts';
 import { containHandler, type HandlerSite } from '../containment/handler.ts';
 import { type RouteContribution, routeLabel } from '../contributions.ts';
 import { sendError } from '../wire/error-response.ts';
-import { type Member, QuarantinedError } from './member.ts';
+import { type Member, skipCall } from './member.ts';
 
 /** All routes as one Express router; it calls `next()` when none matches. Order follows the plugins' load order. */
 export function compileRoutes(containment: Containment, members: readonly Member[]): RequestHandler | null {
@@ -35,7 +35,7 @@ function toHandler(containment: Containment, member: Member, route: RouteContrib
       containHandler(containment, site, handler, (succeeded) => gate.end(succeeded))(req, res, next);
       return;
     }
-    const error = new QuarantinedError(member, gate.retryAfterSeconds());
+    const error = skipCall(site, gate);
     res.setHeader('retry-after', error.retryAfterSeconds);
     sendError(res, error);
   };

@@ -67,6 +67,11 @@ const LEDGER_METRICS = [
   ['calls', 'llmrouter_plugin_calls_total', 'Calls into a plugin'],
   ['failures', 'llmrouter_plugin_failures_total', 'Calls into a plugin that failed, time-outs included'],
   ['timeouts', 'llmrouter_plugin_timeouts_total', 'Calls into a plugin that did not settle in time'],
+  [
+    'skipped',
+    'llmrouter_plugin_skipped_total',
+    'Calls that were not made because the plugin was quarantined',
+  ],
   ['seconds', 'llmrouter_plugin_seconds_total', 'Seconds from call to settlement, waiting included'],
 ] as const;
 const HTTP_METRIC = 'llmrouter_http_responses_total';

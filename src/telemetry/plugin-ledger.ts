@@ -20,7 +20,7 @@ export class PluginLedger {
     }
     let counters = phases.get(phase);
     if (counters === undefined) {
-      counters = { calls: 0, failures: 0, timeouts: 0, seconds: 0 };
+      counters = { calls: 0, failures: 0, timeouts: 0, skipped: 0, seconds: 0 };
       phases.set(phase, counters);
     }
     return counters;

@@ -29,7 +29,7 @@ describe('a contained call', () => {
     assert.deepEqual(owner.failures, []);
     assert.deepEqual(
       { ...owner.counters('tool'), seconds: 0 },
-      { calls: 2, failures: 0, timeouts: 0, seconds: 0 },
+      { calls: 2, failures: 0, timeouts: 0, skipped: 0, seconds: 0 },
     );
   });
 

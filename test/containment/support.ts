@@ -23,7 +23,7 @@ export function createOwner(
     callTimeoutMs,
     failures,
     counters(phase) {
-      const found = counters.get(phase) ?? { calls: 0, failures: 0, timeouts: 0, seconds: 0 };
+      const found = counters.get(phase) ?? { calls: 0, failures: 0, timeouts: 0, skipped: 0, seconds: 0 };
       counters.set(phase, found);
       return found;
     },
