@@ -23,7 +23,6 @@ describe('shutdown', { concurrency: 2 }, () => {
         'plugins/b.mjs': tracing({ name: 'b', dependsOn: ['a'] }),
       },
     });
-    const { hostname, port } = new URL(gateway.url);
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     t.after(() => agent.destroy());
     const [kept] = (await once(get(`${gateway.url}/readyz`, { agent }), 'response')) as [IncomingMessage];
@@ -36,8 +35,7 @@ describe('shutdown', { concurrency: 2 }, () => {
     gateway.kill('SIGTERM');
     await gateway.logged(({ event }) => event === 'draining');
 
-    const refused = connect(Number(port), hostname);
-    await assert.rejects(once(refused, 'connect'), { code: 'ECONNREFUSED' });
+    await assert.rejects(fetch(`${gateway.url}/healthz`), 'no new connections');
     assert.deepEqual(readTrace(gateway), ['+a', '+b'], 'plugins serve until the last answer is out');
     release();
     let rest = '';
@@ -64,29 +62,41 @@ describe('shutdown', { concurrency: 2 }, () => {
     assert.deepEqual(readTrace(gateway), ['+a', '-a']);
   });
 
-  test('while plugins start, /readyz is 503 and plugins serve nothing; /healthz is 200', async (t) => {
-    const gateway = spawnGateway(t, {
-      files: {
-        'plugins/slow.mjs': tracing(
-          { name: 'slow', capabilities: ['ROUTES'] },
-          `app.get('/slow', (req, res) => { res.json({}); });
-           await new Promise((resolve) => process.once('SIGUSR2', resolve));`,
-        ),
-      },
+  describe('while plugins start', () => {
+    const SLOW = tracing(
+      { name: 'slow', capabilities: ['ROUTES'] },
+      `app.get('/slow', (req, res) => { res.json({}); });
+       const go = new Promise((resolve) => process.once('SIGUSR2', resolve));
+       context.logger.info('starting');
+       await go;`,
+    );
+    const statusesOf = (port: unknown, paths: readonly string[]): Promise<number>[] =>
+      paths.map(async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).status);
+
+    test('/healthz is 200 and /readyz 503; what is for plugins waits for them', async (t) => {
+      const gateway = spawnGateway(t, { files: { 'plugins/slow.mjs': SLOW } });
+      const { port } = await gateway.logged(({ event }) => event === 'listening');
+      await gateway.logged(({ message }) => message === 'starting');
+      const early = Promise.all(statusesOf(port, ['/slow', '/v1/models']));
+      assert.deepEqual(await Promise.all(statusesOf(port, ['/healthz', '/readyz'])), [200, 503]);
+      gateway.kill('SIGUSR2');
+      assert.deepEqual(await early, [200, 200]);
+      assert.deepEqual(await Promise.all(statusesOf(port, ['/healthz', '/readyz'])), [200, 200]);
     });
-    const { port } = await gateway.logged(({ event }) => event === 'listening');
-    const statuses = async (): Promise<number[]> => {
-      const answers = await Promise.all(
-        ['/healthz', '/readyz', '/slow', '/v1/models'].map((path) =>
-          fetch(`http://127.0.0.1:${port}${path}`),
-        ),
-      );
-      return answers.map(({ status }) => status);
-    };
-    await gateway.logged(({ plugin, to }) => plugin === 'slow' && to === 'loaded');
-    assert.deepEqual(await statuses(), [200, 503, 503, 503]);
-    gateway.kill('SIGUSR2');
-    await gateway.logged(({ event }) => event === 'ready');
-    assert.deepEqual(await statuses(), [200, 200, 200, 200]);
+
+    test('a signal answers those who wait with 503', async (t) => {
+      const gateway = spawnGateway(t, {
+        files: { 'plugins/slow.mjs': SLOW },
+      });
+      const { port } = await gateway.logged(({ event }) => event === 'listening');
+      await gateway.logged(({ message }) => message === 'starting');
+      const waiting = connect(Number(port), '127.0.0.1');
+      waiting.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
+      // Answered after the request above has been read.
+      assert.deepEqual(await Promise.all(statusesOf(port, ['/healthz'])), [200]);
+      gateway.kill('SIGTERM');
+      assert.match(await text(waiting), /^HTTP\/1\.1 503 /);
+      assert.equal(await gateway.exited, 0);
+    });
   });
 });
