@@ -1,4 +1,5 @@
 import type { Logger } from 'winston';
+import { applyOperatorAction, type OperatorAction } from './composition/operator-action.ts';
 import { createParts, type GatewayParts, type GatewayStatus } from './composition/parts.ts';
 import type { GatewayConfig } from './config/types.ts';
 import { installHostModule } from './discovery/host-module.ts';
@@ -21,12 +22,16 @@ export interface Gateway {
    * and the process must not go on.
    */
   contain(thrown: unknown): boolean;
+  /** Does what an operator did in another process on the same port. Never rejects. */
+  follow(action: OperatorAction): Promise<void>;
 }
 
 export interface GatewayOptions {
   readonly log: Logger;
   /** A plugin with failure mode `abort` failed at run time: the caller stops the gateway and exits with 70. */
   readonly onAbort: (error: PluginAbortError) => void;
+  /** An operator has released or quarantined a plugin here: other processes on the same port have to follow. */
+  readonly onOperatorAction?: (action: OperatorAction) => void;
 }
 
 /**
@@ -54,12 +59,20 @@ class ConfiguredGateway implements Gateway {
   #started: Promise<{ readonly port: number }> | null = null;
   #stopped: Promise<void> | null = null;
 
-  constructor(config: GatewayConfig, { log, onAbort }: GatewayOptions) {
+  constructor(config: GatewayConfig, { log, onAbort, onOperatorAction = () => undefined }: GatewayOptions) {
     this.#config = config;
     this.#log = log;
     const { signal: stopping } = this.#stopping;
     const { promise: started } = this.#startOver;
-    this.#parts = createParts({ config, log, onAbort, status: () => this.#status, started, stopping });
+    this.#parts = createParts({
+      config,
+      log,
+      onAbort,
+      onOperatorAction,
+      status: () => this.#status,
+      started,
+      stopping,
+    });
   }
 
   start(): Promise<{ readonly port: number }> {
@@ -79,6 +92,19 @@ class ConfiguredGateway implements Gateway {
       error: toError(thrown),
     });
     return false;
+  }
+
+  async follow(action: OperatorAction): Promise<void> {
+    try {
+      await applyOperatorAction(this.#parts.host, action);
+    } catch (error) {
+      this.#log.warn('an action of an operator could not be followed', {
+        event: 'operator_action_not_followed',
+        plugin: action.plugin,
+        action: action.kind,
+        error: toError(error),
+      });
+    }
   }
 
   /** Listens first: a port that is taken should not cost the plugins a start. */

@@ -1,18 +1,25 @@
 import type { Logger } from 'winston';
+import type { OperatorAction } from '../composition/operator-action.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { createGateway } from '../gateway.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
 
-/**
- * Runs one gateway in this process until a signal or a fatal error; resolves to the exit code.
- *
- * @param onReady called once its plugins have started
- */
+/** What ties a gateway to others on the same port. */
+export interface WorkerLink {
+  /** Its plugins have started. */
+  ready(): void;
+  /** Passes an operator's action on to the others. */
+  share(action: OperatorAction): void;
+  /** Calls `follow` for every action that another one shares. */
+  onShared(follow: (action: OperatorAction) => void): void;
+}
+
+/** Runs one gateway in this process until a signal or a fatal error; resolves to the exit code. */
 export async function serve(
   config: GatewayConfig,
   process: NodeJS.Process,
-  onReady?: () => void,
+  link?: WorkerLink,
 ): Promise<number> {
   const log = createLogger({ ...config.log, debug: config.debug });
   for (const warning of config.warnings) log.warn(warning, { event: 'config_warning' });
@@ -21,13 +28,21 @@ export async function serve(
     process.stderr.write(describeFatal(error));
     end(exitCodeFor(error));
   };
-  const gateway = createGateway(config, { log, onAbort: fail });
+  const gateway = createGateway(config, {
+    log,
+    onAbort: fail,
+    onOperatorAction: (action) => link?.share(action),
+  });
+  link?.onShared((action) => void gateway.follow(action));
   process.on('uncaughtException', (error) => gateway.contain(error) || fail(error));
   process.on('unhandledRejection', (reason) => gateway.contain(reason) || fail(reason));
   // Repeated signals change nothing: a terminal's Ctrl-C reaches the process twice when npm passes it on as well.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(EXIT.OK));
   holdOpen();
-  gateway.start().then(onReady).catch(fail);
+  gateway
+    .start()
+    .then(() => link?.ready())
+    .catch(fail);
   const code = await ended;
   await gateway.stop();
   await flushed(log);

@@ -1,9 +1,10 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Logger } from 'winston';
+import { parseOperatorAction } from '../composition/operator-action.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { EXIT } from './exit-code.ts';
-import { serve } from './serve.ts';
+import { serve, type WorkerLink } from './serve.ts';
 
 /** First and longest wait before a worker that died is replaced. */
 const RESTART_MS = { first: 100, longest: 10_000 };
@@ -16,9 +17,23 @@ const READY = 'ready';
  * replaced; one that ends with a verdict about configuration or a plugin ends them all with the same exit code.
  */
 export function supervise(config: GatewayConfig, process: NodeJS.Process): Promise<number> {
-  if (cluster.isWorker) return serve(config, process, () => process.send?.(READY));
+  if (cluster.isWorker) return serve(config, process, linkTo(process));
   const log = createLogger({ ...config.log, debug: config.debug });
   return new WorkerSupervisor(config.server.workers, log, process).run();
+}
+
+/** The worker's end of the channel to the supervisor, which passes actions on. */
+function linkTo(process: NodeJS.Process): WorkerLink {
+  return {
+    ready: () => void process.send?.(READY),
+    share: (action) => void process.send?.(action),
+    onShared(follow) {
+      process.on('message', (message) => {
+        const action = parseOperatorAction(message);
+        if (action !== null) follow(action);
+      });
+    },
+  };
 }
 
 class WorkerSupervisor {
@@ -38,11 +53,18 @@ class WorkerSupervisor {
 
   run(): Promise<number> {
     cluster.on('exit', (worker, code, signal) => this.#onExit(worker, code, signal));
-    cluster.on('message', (_worker, message) => message === READY && this.#onReady());
+    cluster.on('message', (worker, message) => this.#onMessage(worker, message));
     for (const signal of ['SIGTERM', 'SIGINT'] as const)
       this.#process.on(signal, () => this.#stopAll(EXIT.OK));
     cluster.fork();
     return this.#ended.promise;
+  }
+
+  #onMessage(from: Worker, message: unknown): void {
+    if (message === READY) this.#onReady();
+    const action = parseOperatorAction(message);
+    if (action === null) return;
+    for (const worker of this.#alive()) if (worker !== from) worker.send(action);
   }
 
   /** The first worker goes ahead: what keeps it from starting would keep all, and should be told once. */

@@ -13,6 +13,7 @@ import { namespaced } from '../storage/namespaced.ts';
 import { type EmbeddedStore, openSqliteStore } from '../storage/sqlite-store.ts';
 import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import type { OperatorAction } from './operator-action.ts';
 import { createContextFactory } from './plugin-context.ts';
 import { PluginHost } from './plugin-host.ts';
 
@@ -36,6 +37,8 @@ export interface PartsOptions {
   /** Resolves when the status is no longer `starting`. */
   readonly started: Promise<void>;
   readonly onAbort: (error: PluginAbortError) => void;
+  /** Told after an operator's action has taken effect here. */
+  readonly onOperatorAction: (action: OperatorAction) => void;
   /** Aborted when the gateway is stopped. */
   readonly stopping: AbortSignal;
 }
@@ -93,7 +96,7 @@ function createHost(parts: HostParts): PluginHost {
 }
 
 function createHttp(
-  { config, log, status, started }: PartsOptions,
+  { config, log, status, started, onOperatorAction }: PartsOptions,
   { dataPlane, host, metrics }: { dataPlane: DataPlane; host: PluginHost; metrics: Metrics },
 ): HttpServer {
   return createHttpServer({
@@ -106,8 +109,16 @@ function createHttp(
     plugins: {
       list: () => host.list(),
       get: (name) => host.get(name),
-      release: (name) => host.release(name),
-      quarantine: (name, cause) => host.quarantine(name, cause),
+      async release(plugin) {
+        const view = await host.release(plugin);
+        onOperatorAction({ kind: 'release', plugin });
+        return view;
+      },
+      async quarantine(plugin, cause) {
+        const view = await host.quarantine(plugin, cause);
+        onOperatorAction({ kind: 'quarantine', plugin, cause });
+        return view;
+      },
       readiness: async () => ({ status: status(), plugins: await host.health() }),
     },
     metrics: () => metrics.render(),

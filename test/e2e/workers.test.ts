@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { spawnGateway, startGateway } from '../support/gateway-process.ts';
-import { chat, pluginFile, readTrace, tracing } from './support.ts';
+import { admin, chat, pluginFile, readTrace, tracing, transitionOf, WITH_ADMIN } from './support.ts';
 
 const PID = pluginFile({
   metadata: { name: 'pid', capabilities: ['ROUTES'] },
@@ -53,6 +53,30 @@ describe('LLMROUTER_WORKERS', { concurrency: 2 }, () => {
     assert.equal(await gateway.stop(), 0);
     assert.deepEqual(readTrace(gateway).toSorted(), ['+trace', '+trace', '+trace', '-trace', '-trace']);
     for (const pid of after) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  });
+
+  test('what an operator does to a plugin holds in all processes', async (t) => {
+    const gateway = await startGateway(t, {
+      env: { ...WITH_ADMIN, LLMROUTER_WORKERS: '2' },
+      files: { 'plugins/pid.mjs': PID },
+    });
+    const moved = async (to: string, times: number): Promise<void> => {
+      let seen = 0;
+      await gateway.logged((line) => transitionOf('pid', to)(line) && ++seen === times);
+    };
+    const statuses = (): Promise<number[]> => {
+      const ask = async (): Promise<number> => {
+        return (await fetch(`${gateway.url}/pid`, { headers: { connection: 'close' } })).status;
+      };
+      return Promise.all(Array.from({ length: 12 }, ask));
+    };
+    await moved('started', 2);
+    assert.equal((await admin(gateway, '/plugins/pid/quarantine', { method: 'POST' })).status, 200);
+    await moved('quarantined', 2);
+    assert.deepEqual([...new Set(await statuses())], [503]);
+    assert.equal((await admin(gateway, '/plugins/pid/release', { method: 'POST' })).status, 200);
+    await moved('started', 4);
+    assert.deepEqual([...new Set(await statuses())], [200]);
   });
 
   test('what is wrong with the configuration, the port or a plugin is told once', async (t) => {
