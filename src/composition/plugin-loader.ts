@@ -5,7 +5,7 @@ import { discover } from '../discovery/candidates.ts';
 import type { PluginCandidate } from '../discovery/types.ts';
 import { PluginLoadError } from '../errors.ts';
 import { effectiveFailureMode } from '../lifecycle/failure-mode.ts';
-import type { PluginRecord } from '../lifecycle/record.ts';
+import { createRecord, type PluginRecord } from '../lifecycle/record.ts';
 import type { PluginRegistry } from '../lifecycle/registry.ts';
 import { toReason } from '../lifecycle/start.ts';
 import { type OrderNode, type ResolvedOrder, resolveOrder } from '../order/order.ts';
@@ -41,7 +41,7 @@ export async function loadPlugins(options: LoaderOptions): Promise<ResolvedOrder
 async function load(options: LoaderOptions, candidate: PluginCandidate): Promise<void> {
   const { config, registry, onFailed } = options;
   const admission = refuseSecond(registry, candidate, await admit(candidate, config.plugins));
-  const record = createRecord(options, candidate, admission);
+  const record = toRecord(options, candidate, admission);
   registry.add(record);
   switch (admission.verdict) {
     case 'loaded':
@@ -64,16 +64,12 @@ function refuseSecond(registry: PluginRegistry, candidate: PluginCandidate, admi
   return { name, metadata, verdict: 'rejected', error: new PluginLoadError(message, { plugin: name }) };
 }
 
-function createRecord(
-  options: LoaderOptions,
-  candidate: PluginCandidate,
-  admission: Admission,
-): PluginRecord {
+function toRecord(options: LoaderOptions, candidate: PluginCandidate, admission: Admission): PluginRecord {
   const { config, createOwner } = options;
   const { name, metadata } = admission;
   // The frames of a single file are its own only; the folder around it has others' files too.
   const root = candidate.isFile ? candidate.entry : candidate.root;
-  const record: PluginRecord = {
+  const record: PluginRecord = createRecord({
     name,
     candidate,
     metadata,
@@ -81,15 +77,7 @@ function createRecord(
     failureMode: effectiveFailureMode(metadata?.failureMode ?? null, config.plugins.failureMode),
     breaker: new Breaker(config.plugins),
     owner: createOwner({ name, root }, () => record),
-    state: 'discovered',
-    reason: null,
-    startupMs: null,
-    quarantine: null,
-    trial: false,
-    running: null,
-    bag: null,
-    health: null,
-  };
+  });
   return record;
 }
 

@@ -31,6 +31,12 @@ export interface RunningPlugin {
   readonly abort: AbortController;
 }
 
+/** What a plugin is, known when it has been admitted or refused. */
+export type PluginIdentity = Pick<
+  PluginRecord,
+  'name' | 'candidate' | 'metadata' | 'plugin' | 'failureMode' | 'breaker' | 'owner'
+>;
+
 /** All that the gateway knows of one plugin. Only the lifecycle writes to it; `state` only through the registry. */
 export interface PluginRecord {
   readonly name: string;
@@ -52,4 +58,19 @@ export interface PluginRecord {
   /** What the pipeline is compiled from; `null`: nothing was registered. */
   bag: Contributions | null;
   health: HealthReport | null;
+}
+
+/** A plugin at the beginning of its life. */
+export function createRecord(identity: PluginIdentity): PluginRecord {
+  return {
+    ...identity,
+    state: 'discovered',
+    reason: null,
+    startupMs: null,
+    quarantine: null,
+    trial: false,
+    running: null,
+    bag: null,
+    health: null,
+  };
 }

@@ -1,16 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/errors.ts';
-import {
-  ADMIN_KEY,
-  type Answer,
-  pipeline,
-  pluginControl,
-  pluginView,
-  type Running,
-  send,
-  start,
-} from './support.ts';
+import { emptyPipeline } from '../support/pipeline.ts';
+import { ADMIN_KEY, type Answer, pluginControl, pluginView, type Running, send, start } from './support.ts';
 
 const KEY = { authorization: `Bearer ${ADMIN_KEY}` };
 
@@ -20,7 +12,7 @@ function ask(running: Running, method: string, path: string, body?: string): Pro
 }
 
 /** Answers every path, as a plugin with the route `/admin/base/x` would. */
-const ROUTES = pipeline({ routes: (req, res) => void res.json({ path: req.path }) });
+const ROUTES = emptyPipeline({ routes: (req, res) => void res.json({ path: req.path }) });
 
 const ADMIN_PATHS = [
   '/admin',
@@ -233,6 +225,6 @@ test('a middleware that moves a request in or out of /admin moves it under the o
 test('the admin API works while plugins start and when their middleware does not answer', async (t) => {
   const starting = await start(t, { pipeline: () => null });
   assert.equal((await ask(starting, 'GET', '/admin/plugins')).status, 200);
-  const hanging = await start(t, { pipeline: () => pipeline({ middleware: () => {} }) });
+  const hanging = await start(t, { pipeline: () => emptyPipeline({ middleware: () => {} }) });
   assert.equal((await ask(hanging, 'POST', '/admin/plugins/base/quarantine')).status, 200);
 });

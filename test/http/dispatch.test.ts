@@ -8,7 +8,8 @@ import type { Pipeline } from '../../src/pipeline/types.ts';
 import type { AuthRequest, Identity } from '../../src/plugin-api/auth.ts';
 import { sendJson } from '../../src/wire/error-response.ts';
 import { GatewayRequest, GatewayResponse } from '../../src/wire/message.ts';
-import { pipeline, type Running, recordingLog, send, start, WHO_AM_I } from './support.ts';
+import { emptyPipeline } from '../support/pipeline.ts';
+import { type Running, recordingLog, send, start, WHO_AM_I } from './support.ts';
 
 const CHAT = '/v1/chat/completions';
 const auth: NonNullable<Pipeline['auth']> = async (request) => {
@@ -23,13 +24,16 @@ const KEY = { headers: { authorization: 'Bearer k' } };
 const PREFLIGHT = { origin: 'https://app.test', 'access-control-request-method': 'GET' };
 
 test('without auth providers every request is anonymous', async (t) => {
-  const running = await start(t, { dataPlane: WHO_AM_I, pipeline: () => pipeline({ routes: hello }) });
+  const running = await start(t, { dataPlane: WHO_AM_I, pipeline: () => emptyPipeline({ routes: hello }) });
   assert.deepEqual((await send(running, 'POST', CHAT)).json(), { identity: null, url: CHAT });
   assert.deepEqual((await send(running, 'GET', '/hello')).json(), { identity: null });
 });
 
 test('data plane and routes see the identity, and nobody else gets in', async (t) => {
-  const running = await start(t, { dataPlane: WHO_AM_I, pipeline: () => pipeline({ auth, routes: hello }) });
+  const running = await start(t, {
+    dataPlane: WHO_AM_I,
+    pipeline: () => emptyPipeline({ auth, routes: hello }),
+  });
   const identity = { id: 'team', limits: { rpm: 1 } };
   assert.deepEqual((await send(running, 'POST', CHAT, KEY)).json(), { identity, url: CHAT });
   assert.deepEqual((await send(running, 'GET', '/hello', KEY)).json(), { identity });
@@ -44,7 +48,7 @@ test('an identity is frozen with everything in it', async (t) => {
   let seen: Identity | null = null;
   const running = await start(t, {
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         auth,
         routes: (req, res) => {
           seen = (req as unknown as GatewayRequest).identity;
@@ -107,7 +111,7 @@ test('an auth phase that fails lets nobody in', async (t) => {
     await t.test(`${name}: ${status}`, async () => {
       const running = await start(t, {
         dataPlane: WHO_AM_I,
-        pipeline: () => pipeline({ auth: phase as NonNullable<Pipeline['auth']> }),
+        pipeline: () => emptyPipeline({ auth: phase as NonNullable<Pipeline['auth']> }),
       });
       const answer = await send(running, 'POST', CHAT);
       assert.equal(answer.status, status);
@@ -121,7 +125,7 @@ test('an auth provider sees a frozen view of the request', async (t) => {
   let seen: AuthRequest | undefined;
   const running = await start(t, {
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         auth: async (request) => {
           seen = request;
           return { id: 'team' };
@@ -145,7 +149,7 @@ test('middleware runs after authentication and before the data plane, whose path
   const running = await start(t, {
     dataPlane: WHO_AM_I,
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         auth,
         middleware: (req, res, next) => {
           res.set('x-middleware', String('identity' in req && req.identity !== null));
@@ -166,7 +170,7 @@ test('a middleware that answers ends the request, also when it calls next as wel
   const running = await start(t, {
     dataPlane: { find: () => () => assert.fail('must not be called') },
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         middleware: (req, res, next) => {
           res.status(402).json({});
           if (req.path === '/both') next();
@@ -181,7 +185,7 @@ test('a middleware that answers ends the request, also when it calls next as wel
 test('cors answers preflights without credentials and marks the answers to others', async (t) => {
   const running = await start(t, {
     dataPlane: WHO_AM_I,
-    pipeline: () => pipeline({ auth, middleware: cors({ origin: 'https://app.test' }) }),
+    pipeline: () => emptyPipeline({ auth, middleware: cors({ origin: 'https://app.test' }) }),
   });
   const preflight = await send(running, 'OPTIONS', CHAT, { headers: PREFLIGHT });
   assert.equal(preflight.status, 204);
@@ -212,7 +216,7 @@ test('a preflight that no middleware answers never reaches a guarded route', asy
         },
       },
       pipeline: () =>
-        pipeline({
+        emptyPipeline({
           auth,
           middleware,
           routes: (req, res) => {
@@ -232,7 +236,9 @@ test('a preflight that no middleware answers never reaches a guarded route', asy
 });
 
 test('a preflight below /admin needs the key', async (t) => {
-  const running = await start(t, { pipeline: () => pipeline({ routes: (_req, res) => void res.end() }) });
+  const running = await start(t, {
+    pipeline: () => emptyPipeline({ routes: (_req, res) => void res.end() }),
+  });
   assert.equal((await send(running, 'OPTIONS', '/admin/base/x', { headers: PREFLIGHT })).status, 401);
 });
 
@@ -242,7 +248,7 @@ test('compression works on answers of the data plane and on errors', async (t) =
       find: (_method, path) =>
         path === '/big' ? async (_req, res) => sendJson(res, 200, 'x'.repeat(5_000)) : null,
     },
-    pipeline: () => pipeline({ middleware: compression({ threshold: 0 }) }),
+    pipeline: () => emptyPipeline({ middleware: compression({ threshold: 0 }) }),
   });
   const big = await fetch(`${running.url}/big`);
   assert.equal(big.headers.get('content-encoding'), 'gzip');
@@ -287,7 +293,7 @@ test('Express finds its own prototypes on every request and changes none', async
           : null,
     },
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         middleware: (req, res, next) => {
           note(req, res);
           next();
@@ -309,14 +315,14 @@ test('two servers of one process do not share their application', async (t) => {
     apps.push(req.app, res.app);
     res.end();
   };
-  const [a, b] = await Promise.all([0, 1].map(() => start(t, { pipeline: () => pipeline({ routes }) })));
+  const [a, b] = await Promise.all([0, 1].map(() => start(t, { pipeline: () => emptyPipeline({ routes }) })));
   await send(a as Running, 'GET', '/');
   await send(b as Running, 'GET', '/');
   assert.equal(new Set(apps).size, 2);
 });
 
 test('a path that nobody serves answers 404 in OpenAI shape', async (t) => {
-  const running = await start(t, { pipeline: () => pipeline({ routes: hello }) });
+  const running = await start(t, { pipeline: () => emptyPipeline({ routes: hello }) });
   const answer = await send(running, 'GET', '/nowhere?key=secret');
   assert.equal(answer.status, 404);
   assert.deepEqual(answer.json(), {
@@ -347,7 +353,7 @@ test('errors answer with their status, and what is unknown stays in the log', as
         throw thrown ?? new GatewayError('not_found', 'x');
       },
     ] as RequestHandler[]) {
-      const running = await start(t, { pipeline: () => pipeline({ routes: handler }) });
+      const running = await start(t, { pipeline: () => emptyPipeline({ routes: handler }) });
       const answer = await send(running, 'GET', '/');
       assert.equal(answer.status, status);
       assert.equal(answer.error().code, code);
@@ -362,7 +368,7 @@ test('a stack reaches the log in debug mode only, and a client never', async (t)
     const running = await start(t, {
       debug,
       pipeline: () =>
-        pipeline({
+        emptyPipeline({
           routes: () => {
             throw new Error('boom');
           },
@@ -380,7 +386,7 @@ test('a stack reaches the log in debug mode only, and a client never', async (t)
 test('/v1/messages errs in Anthropic shape, also when a middleware has moved the request', async (t) => {
   const running = await start(t, {
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         auth,
         middleware: (req, _res, next) => {
           req.url = '/elsewhere';
@@ -416,7 +422,7 @@ test('an answer that breaks off after its head is cut, not completed', async (t)
 test('an error after a complete answer leaves it as it is', async (t) => {
   const running = await start(t, {
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         routes: (_req, res) => {
           res.json({ ok: 1 });
           throw new Error('late');
@@ -429,7 +435,7 @@ test('an error after a complete answer leaves it as it is', async (t) => {
 test('what a failed handler has said about its body is not said of the error', async (t) => {
   const running = await start(t, {
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         routes: (_req, res) => {
           res.set({
             'content-encoding': 'br',
@@ -454,7 +460,7 @@ test('a request runs through the generation that was current when it came', asyn
   const running = await start(t, {
     pipeline: () => {
       const at = generation;
-      return pipeline({
+      return emptyPipeline({
         auth: async () => {
           swap();
           return { id: 'team' };
@@ -475,7 +481,7 @@ test('a body larger than the limit answers 413, announced or not', async (t) => 
   router.post('/echo', express.text({ limit: '1mb' }), (req, res) => void res.send(String(req.body.length)));
   const running = await start(t, {
     server: { host: '127.0.0.1', port: 0, bodyLimit: 100_000, drainTimeoutMs: 1, workers: 1 },
-    pipeline: () => pipeline({ routes: router }),
+    pipeline: () => emptyPipeline({ routes: router }),
   });
   const post = async (size: number, chunked: boolean): Promise<Response> => {
     const body = 'x'.repeat(size);
@@ -502,7 +508,7 @@ test('whoever reads a body that grew too large sees it break off, not end', asyn
     req.once('end', () => resolve('ended'));
     req.once('error', () => resolve('broke off'));
   };
-  const running = await start(t, { pipeline: () => pipeline({ routes }) });
+  const running = await start(t, { pipeline: () => emptyPipeline({ routes }) });
   const body = new Blob(['x'.repeat(200_000)]).stream();
   const { status } = await fetch(running.url, { method: 'POST', body, duplex: 'half' } as RequestInit);
   assert.equal(status, 413);

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { GatewayError } from '../../src/errors.ts';
 import type { Readiness } from '../../src/http/types.ts';
 import type { Pipeline } from '../../src/pipeline/types.ts';
-import { pipeline, pluginControl, send, start } from './support.ts';
+import { emptyPipeline } from '../support/pipeline.ts';
+import { pluginControl, send, start } from './support.ts';
 
 test('GET /healthz answers 200 whatever the plugins do', async (t) => {
   const running = await start(t, {
@@ -50,7 +51,7 @@ test('the open paths ask no plugin', async (t) => {
     throw new GatewayError('authentication_error', 'no');
   };
   const running = await start(t, {
-    pipeline: () => pipeline({ auth: refuse, middleware: (_req, res) => void res.status(418).end() }),
+    pipeline: () => emptyPipeline({ auth: refuse, middleware: (_req, res) => void res.status(418).end() }),
   });
   for (const path of ['/healthz', '/readyz', '/metrics', '/healthz?probe=1']) {
     assert.equal((await send(running, 'GET', path)).status, 200, path);
@@ -78,7 +79,7 @@ test('everything else waits until the plugins have started', async (t) => {
   const running = await start(t, { pipeline: () => current, started });
   const early = ['/v1/models', '/', '/hello'].map((path) => send(running, 'GET', path));
   assert.equal((await send(running, 'GET', '/healthz')).status, 200);
-  current = pipeline({ routes: (_req, res) => void res.json({ ok: true }) });
+  current = emptyPipeline({ routes: (_req, res) => void res.json({ ok: true }) });
   begin();
   for (const answer of await Promise.all(early)) assert.equal(answer.text, '{"ok":true}');
 });
@@ -106,7 +107,7 @@ test('every answer carries helmet headers, once, and no x-powered-by', async (t)
 test('a handler that sets one of the constant headers wins, however it sets it', async (t) => {
   const running = await start(t, {
     pipeline: () =>
-      pipeline({
+      emptyPipeline({
         routes: (req, res) => {
           if (req.path === '/set') res.set('X-Frame-Options', 'DENY').end();
           if (req.path === '/object') res.writeHead(200, { 'x-frame-options': 'DENY' }).end();
@@ -137,7 +138,8 @@ test('the request id is the client own if it is sane, else a new one', async (t)
 
 test('a handler cannot replace the request id', async (t) => {
   const running = await start(t, {
-    pipeline: () => pipeline({ routes: (_req, res) => void res.set('x-request-id', 'upstream').json({}) }),
+    pipeline: () =>
+      emptyPipeline({ routes: (_req, res) => void res.set('x-request-id', 'upstream').json({}) }),
   });
   const { headers } = await send(running, 'GET', '/', { headers: { 'x-request-id': 'mine' } });
   assert.equal(headers['x-request-id'], 'mine');

@@ -8,11 +8,11 @@ import { HTTP_TIMEOUTS } from '../../src/http/connections.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import type { DataPlane, HttpServerDeps, Readiness } from '../../src/http/types.ts';
 import type { GatewayResponse } from '../../src/wire/message.ts';
+import { emptyPipeline } from '../support/pipeline.ts';
 import {
   dial,
   exchange,
   NO_DATA_PLANE,
-  pipeline,
   pluginControl,
   readToEnd,
   recordingLog,
@@ -206,7 +206,7 @@ function deps(at: { host: string; port: number }): HttpServerDeps {
     adminKey: null,
     debug: false,
     started: Promise.resolve(),
-    pipeline: () => pipeline(),
+    pipeline: () => emptyPipeline(),
     dataPlane: NO_DATA_PLANE,
     plugins: pluginControl(),
     metrics: async () => ({ contentType: 'text/plain', body: '' }),

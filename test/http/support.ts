@@ -8,8 +8,8 @@ import type { ErrorBody } from '../../src/errors.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import type { DataPlane, HttpServer, HttpServerDeps, PluginControl } from '../../src/http/types.ts';
 import type { PluginView } from '../../src/lifecycle/view.ts';
-import type { Pipeline } from '../../src/pipeline/types.ts';
 import { sendJson } from '../../src/wire/error-response.ts';
+import { emptyPipeline } from '../support/pipeline.ts';
 
 export const ADMIN_KEY = 'correct horse battery staple';
 
@@ -28,7 +28,7 @@ export async function start(t: TestContext, overrides: Partial<HttpServerDeps> =
     server: { host: '127.0.0.1', port: 0, bodyLimit: 65_536, drainTimeoutMs: 1_000, workers: 1 },
     adminKey: new Secret(ADMIN_KEY),
     debug: false,
-    pipeline: () => pipeline(),
+    pipeline: () => emptyPipeline(),
     started: Promise.resolve(),
     dataPlane: NO_DATA_PLANE,
     plugins: pluginControl(),
@@ -49,39 +49,6 @@ export function recordingLog(level = 'info'): { log: winston.Logger; logged: Rec
   })();
   const log = winston.createLogger({ level, format, transports: [new winston.transports.Console()] });
   return { log, logged };
-}
-
-/** A generation in which no plugin takes part, but for what is given. */
-export function pipeline(phases: Partial<Pipeline> = {}): Pipeline {
-  return {
-    generation: 1,
-    auth: null,
-    middleware: null,
-    routes: null,
-    llm: {
-      onRequest: null,
-      evaluateInput: null,
-      onRoute: null,
-      onChunk: null,
-      evaluateOutput: null,
-      observeOutput: null,
-      onResponse: null,
-      onError: null,
-    },
-    strategies: new Map(),
-    providers: new Map(),
-    tools: { list: async () => [], call: async () => ({ content: [], isError: true }) },
-    export: null,
-    storage: {
-      get: async () => undefined,
-      set: async () => {},
-      delete: async () => false,
-      increment: async () => 0,
-      compareAndSet: async () => false,
-      list: async () => [],
-    } as unknown as Pipeline['storage'],
-    ...phases,
-  };
 }
 
 export const NO_DATA_PLANE: DataPlane = { find: () => null };

@@ -60,7 +60,7 @@ export function createRecord(
   const className = plugin.metadata?.name ?? plugin.constructor.name;
   const metadata = resolveMetadata(plugin, { specifier: `plugins/${className}`, className, manifest: null });
   const counters = new Map<Phase, PhaseCounters>();
-  const record: PluginRecord = {
+  const record: PluginRecord = newRecord({
     name: metadata.name,
     candidate: {
       specifier: `plugins/${metadata.name}`,
@@ -90,15 +90,7 @@ export function createRecord(
       },
       fail: (failure) => options.onFailure?.(record, failure),
     },
-    state: 'discovered',
-    reason: null,
-    startupMs: null,
-    quarantine: null,
-    trial: false,
-    running: null,
-    bag: null,
-    health: null,
-  };
+  });
   return record;
 }
 
