@@ -11,7 +11,7 @@ import { RouteConflictError } from '../../src/errors.ts';
 import type { PluginAbortError } from '../../src/lifecycle/abort.ts';
 import { effectiveFailureMode } from '../../src/lifecycle/failure-mode.ts';
 import { QuarantineStore } from '../../src/lifecycle/quarantine-store.ts';
-import type { PluginRecord } from '../../src/lifecycle/record.ts';
+import { createRecord as newRecord, type PluginRecord } from '../../src/lifecycle/record.ts';
 import { PluginRegistry } from '../../src/lifecycle/registry.ts';
 import { Starter } from '../../src/lifecycle/start.ts';
 import { stopAll } from '../../src/lifecycle/stop.ts';
