@@ -21,7 +21,7 @@ export const HTTP_TIMEOUTS: HttpTimeouts = Object.freeze({
 interface Connection {
   readonly socket: Socket;
   exchange: Exchange | null;
-  /** Milliseconds that the body of this request, or the end of the connection, may still be waited for. */
+  /** Milliseconds that the body of this request, the next request, or the end may still be waited for. */
   creditMs: number;
   /** True: the last answer has been written, what the client still sends is thrown away. */
   isClosing: boolean;
@@ -50,7 +50,9 @@ export class Connections {
 
   /** A connection has been accepted. */
   add(socket: Socket): void {
-    this.#open.set(socket, { socket, exchange: null, creditMs: 0, isClosing: false, bytesRead: 0 });
+    // The first header has Node's own time-out.
+    const creditMs = Number.POSITIVE_INFINITY;
+    this.#open.set(socket, { socket, exchange: null, creditMs, isClosing: false, bytesRead: 0 });
     socket.once('close', () => this.#open.delete(socket));
   }
 
@@ -109,15 +111,13 @@ export class Connections {
 
   #charge(connection: Connection, elapsedMs: number): void {
     const { exchange, socket } = connection;
-    if (connection.isClosing) {
+    if (connection.isClosing || exchange === null) {
       connection.creditMs -= elapsedMs;
       if (connection.creditMs <= 0) socket.destroy();
       return;
     }
-    if (exchange === null) return;
     if (exchange.req.complete) {
-      // An idle connection should not keep its last request in memory.
-      if (!isRunning(exchange)) connection.exchange = null;
+      if (!isRunning(exchange)) this.#idle(connection);
       return;
     }
     const progress = socket.bytesRead - connection.bytesRead;
@@ -128,6 +128,15 @@ export class Connections {
       connection.creditMs - elapsedMs + this.#earned(exchange, progress),
     );
     if (connection.creditMs <= 0) endSlowBody(exchange);
+  }
+
+  /**
+   * Between two requests. Node's own time-out starts afresh with every byte, and the parser skips empty lines: a client
+   * that sends nothing else would be held for ever. The last request should not stay in memory either.
+   */
+  #idle(connection: Connection): void {
+    connection.exchange = null;
+    connection.creditMs = this.#timeouts.keepAliveMs + this.#timeouts.checkMs;
   }
 
   /** What comes after the answer is thrown away, and earns nothing. */

@@ -63,7 +63,7 @@ test('the time-outs as they ship close a slow client within ten seconds', () => 
   const { headersMs, bodyMs, keepAliveMs, checkMs } = HTTP_TIMEOUTS;
   const nodesKeepAliveBuffer = 1_000;
   // Noticed one look late, and up to two until the connection is gone.
-  for (const ms of [headersMs, bodyMs]) assert.ok(ms + 3 * checkMs <= 10_000);
+  for (const ms of [headersMs, bodyMs, keepAliveMs]) assert.ok(ms + 3 * checkMs <= 10_000);
   assert.ok(keepAliveMs + nodesKeepAliveBuffer < 10_000);
 });
 
@@ -109,6 +109,10 @@ test('clients that keep the server waiting are answered 408 or closed', async (t
   });
   await t.test('a kept-alive connection without another request', async () => {
     assert.equal(statusOf(await exchange(port, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n')), 200);
+  });
+  await t.test('a kept-alive connection that sends empty lines in place of another request', async () => {
+    const socket = await dial(port, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.equal(statusOf(await readWhileWriting(socket, '\r\n')), 200);
   });
 });
 
