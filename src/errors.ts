@@ -205,9 +205,21 @@ export function toErrorBody(error: GatewayError): ErrorBody {
   };
 }
 
-/** True for a {@link GatewayError}, also one of another copy of this package. Never throws, whatever was thrown. */
+/**
+ * True for a {@link GatewayError}, also one of another copy of this package. An error that only borrows a code of the
+ * table is none: it lacks what an answer is made of. Never throws, whatever was thrown.
+ */
 export function isGatewayError(error: unknown): error is GatewayError {
-  return isReadableError(error) && 'code' in error && typeof error.code === 'string' && error.code in ERRORS;
+  try {
+    return isReadableError(error) && isAnswerable(error);
+  } catch {
+    return false;
+  }
+}
+
+function isAnswerable({ code, status, type }: Partial<GatewayError>): boolean {
+  if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code)) return false;
+  return typeof status === 'number' && type === ERRORS[code].type;
 }
 
 /**
