@@ -1,14 +1,12 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { type ErrorBody, type GatewayError, toErrorBody } from '../errors.ts';
 import { sendError, sendJson } from '../wire/error-response.ts';
+import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import { encodeEvent } from './sse.ts';
 
 /** The status that call records give to a client that hung up before its answer. */
 export const CLIENT_GONE_STATUS = 499;
-
-/** What `x-llmrouter-deployment` says when no deployment had a part in the answer. */
-const NO_DEPLOYMENT = 'none';
 
 /** What an upstream has said of its error. */
 export interface ErrorDetails {
@@ -138,11 +136,7 @@ export class ClientAnswer {
 
   #ownHeaders(): Record<string, string> {
     this.endWait();
-    return {
-      'x-llmrouter-deployment': this.deployment,
-      'x-llmrouter-attempts': String(this.attempts),
-      'x-llmrouter-overhead-ms': String(Math.round((this.elapsedMs() - this.#waitedMs) * 1000) / 1000),
-    };
+    return callHeaders(this.deployment, this.attempts, this.elapsedMs() - this.#waitedMs);
   }
 
   #drain(): void {

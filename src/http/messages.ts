@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
+import { requestTarget } from '../wire/dialect.ts';
+import { callHeaders, DEPLOYMENT_HEADER, NO_DEPLOYMENT } from '../wire/headers.ts';
 import { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import { pathOf } from './guards.ts';
 import type { ConstantHeaders, HeadFields } from './security-headers.ts';
 import type { HttpStats, Surface } from './stats.ts';
+import type { DataPlane } from './types.ts';
 
 /** A response, and which part of the gateway it comes from. */
 export class ServedResponse extends GatewayResponse {
@@ -14,6 +18,8 @@ export class ServedResponse extends GatewayResponse {
 export interface HeadContext {
   readonly constants: ConstantHeaders;
   readonly stats: HttpStats;
+  /** Tells which answers have to tell of a call. */
+  readonly dataPlane: DataPlane;
   /** True: `Server-Timing` on every answer. */
   readonly debug: boolean;
   /** True from the moment the gateway stops: every answer is its connection's last. */
@@ -48,11 +54,8 @@ export function createMessageClasses(app: Express, context: HeadContext): Messag
       context.stats.count(this.surface, this.req.method, this.statusCode);
       if (context.draining()) this.shouldKeepAlive = false;
       if (this.hasHeader('x-request-id')) this.removeHeader('x-request-id');
-      storeHeader.call(
-        this,
-        firstLine + ownLines(context, this.req) + context.constants.beside(fields),
-        fields,
-      );
+      const lines = ownLines(context, this.req) + callLines(context, this.req, fields);
+      storeHeader.call(this, firstLine + lines + context.constants.beside(fields), fields);
     }
   }
 
@@ -66,6 +69,16 @@ function ownLines(context: HeadContext, req: GatewayRequest): string {
   const id = `X-Request-Id: ${req.id === '' ? randomUUID() : req.id}\r\n`;
   if (!context.debug) return id;
   return `${id}Server-Timing: gateway;dur=${(performance.now() - req.receivedAt).toFixed(2)}\r\n`;
+}
+
+/** For a request that was meant for the data plane and was answered, or refused, on its way there. */
+function callLines({ dataPlane }: HeadContext, req: GatewayRequest, fields: HeadFields): string {
+  if (fields !== null && fields !== undefined && DEPLOYMENT_HEADER in fields) return '';
+  if (dataPlane.find(req.method ?? '', pathOf(requestTarget(req))) === null) return '';
+  const headers = callHeaders(NO_DEPLOYMENT, 0, performance.now() - req.receivedAt);
+  return Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
 }
 
 /** Copies Express's methods, so that neither its shared prototypes nor ours are changed for others. */

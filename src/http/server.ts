@@ -40,7 +40,8 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
 
   const stats = new HttpStats();
   const constants = securityHeaders();
-  const head = { constants, stats, debug: deps.debug, draining: isDraining };
+  const { dataPlane, debug } = deps;
+  const head = { constants, stats, dataPlane, debug, draining: isDraining };
   const server: GatewayServer = createServer(
     serverOptions(createMessageClasses(createApp(), head), timeouts),
   );
@@ -84,6 +85,7 @@ function refuseTheRest(server: GatewayServer, protocolErrors: ProtocolErrors): v
   server.on('clientError', (error, socket) => protocolErrors.refuse(error, socket));
   server.on('connect', (_req, socket) => protocolErrors.refuseConnect(socket));
   server.on('checkExpectation', (req, res) => {
+    req.receivedAt = performance.now();
     req.id = requestId(req.headers['x-request-id']);
     const message = 'The only expectation that can be met is "100-continue"';
     sendError(res, new GatewayError('invalid_request', message, { status: 417 }));

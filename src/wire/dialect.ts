@@ -31,7 +31,7 @@ function isAnthropic(target: string): boolean {
 }
 
 /** Express keeps the client's target in `originalUrl` while routers and middleware change `url`. */
-function requestTarget(req: IncomingMessage): string {
+export function requestTarget(req: IncomingMessage): string {
   const { originalUrl } = req as { originalUrl?: unknown };
   return typeof originalUrl === 'string' ? originalUrl : (req.url ?? '/');
 }

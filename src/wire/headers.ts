@@ -53,3 +53,28 @@ export function charset(contentType: string): string | null {
   const match = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType);
   return match?.[1]?.toLowerCase() ?? null;
 }
+
+/** The first of {@link callHeaders}: an answer that has it has them all. */
+export const DEPLOYMENT_HEADER = 'x-llmrouter-deployment';
+
+/** What it says when no deployment had a part in the answer. */
+export const NO_DEPLOYMENT = 'none';
+
+/**
+ * What every answer of the data plane tells of its call. Source: contract, section 6.
+ *
+ * @param deployment the one that was tried last, or {@link NO_DEPLOYMENT}
+ * @param overheadMs the gateway's own share of the time, in milliseconds
+ */
+export function callHeaders(deployment: string, attempts: number, overheadMs: number): CallHeaders {
+  return {
+    [DEPLOYMENT_HEADER]: deployment,
+    'x-llmrouter-attempts': String(attempts),
+    'x-llmrouter-overhead-ms': String(Math.round(overheadMs * 1000) / 1000),
+  };
+}
+
+type CallHeaders = Record<
+  typeof DEPLOYMENT_HEADER | 'x-llmrouter-attempts' | 'x-llmrouter-overhead-ms',
+  string
+>;

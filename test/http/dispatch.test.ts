@@ -209,12 +209,6 @@ test('a preflight that no middleware answers never reaches a guarded route', asy
   ];
   for (const middleware of middlewares) {
     const running = await start(t, {
-      dataPlane: {
-        find: (method) => {
-          reached.push(method);
-          return null;
-        },
-      },
       pipeline: () =>
         emptyPipeline({
           auth,
@@ -499,6 +493,41 @@ test('a body larger than the limit answers 413, announced or not', async (t) => 
     assert.equal(refused.status, 413, `chunked: ${chunked}`);
     assert.equal(((await refused.json()) as { error: { code: string } }).error.code, 'body_too_large');
   }
+});
+
+test('an answer of the data plane tells of its call, also when none was made', async (t) => {
+  const middleware: RequestHandler = (req, res, next) => {
+    if (req.get('x-busy') === undefined) req.resume().once('end', next);
+    else res.status(429).end();
+  };
+  const running = await start(t, {
+    dataPlane: WHO_AM_I,
+    pipeline: () => emptyPipeline({ auth, middleware }),
+  });
+  const { authorization } = KEY.headers;
+  const cases: [string, number, Record<string, string>, string][] = [
+    ['nobody known', 401, {}, ''],
+    ['answered by a middleware', 429, { authorization, 'x-busy': '1' }, ''],
+    ['too large, announced', 413, { authorization }, 'x'.repeat(70_000)],
+    ['too large, in chunks', 413, { authorization, 'transfer-encoding': 'chunked' }, 'x'.repeat(70_000)],
+    ['an expectation that is not met', 417, { expect: 'tea' }, ''],
+  ];
+  for (const [name, status, headers, body] of cases) {
+    await t.test(name, async () => {
+      const answer = await send(running, 'POST', CHAT, { headers, body });
+      assert.equal(answer.status, status);
+      assert.equal(answer.headers['x-llmrouter-deployment'], 'none');
+      assert.equal(answer.headers['x-llmrouter-attempts'], '0');
+      assert.match(String(answer.headers['x-llmrouter-overhead-ms']), /^\d{1,4}(\.\d{1,3})?$/);
+    });
+  }
+  await t.test('another path says nothing of calls', async () => {
+    const { headers } = await send(running, 'GET', '/other');
+    assert.deepEqual(
+      Object.keys(headers).filter((field) => field.startsWith('x-llmrouter')),
+      [],
+    );
+  });
 });
 
 test('whoever reads a body that grew too large sees it break off, not end', async (t) => {
