@@ -35,11 +35,10 @@ export class Breaker {
   trip(): number {
     const factor = Math.min(2 ** this.#trips, MAX_COOLDOWN_FACTOR);
     this.#trips++;
-    this.forgive();
     return this.#policy.cooldownMs * factor;
   }
 
-  /** After a trial that succeeded: what failed during the cool-down does not count towards the next trip. */
+  /** After a trial that succeeded: nothing that failed before it counts towards the next trip. */
   forgive(): void {
     this.#recent = [];
   }

@@ -31,12 +31,12 @@ describe('a breaker', () => {
     assert.equal(MAX_COOLDOWN_FACTOR, 32);
   });
 
-  it('counts anew after a trip', () => {
+  it('still tells of recent failures after a trip', () => {
     const breaker = new Breaker(POLICY);
     for (const now of [0, 1, 2]) breaker.fail(now);
     breaker.trip();
-    assert.equal(breaker.recent(3), 0);
-    assert.equal(breaker.fail(3), false);
+    assert.equal(breaker.recent(3), 3);
+    assert.equal(breaker.recent(1_001), 1);
   });
 
   it('counts anew after a trial that succeeded, but keeps the length of the cool-down', () => {

@@ -57,6 +57,8 @@ describe('a plugin that fails at run time', () => {
       await failTimes(url, 3);
       const { state, reason, quarantine } = host.record('shaky');
       assert.equal(state, 'quarantined');
+      const { failures } = toView(host.record('shaky'), host.clock.time);
+      assert.deepEqual(failures, { total: 3, recent: 3 });
       assert.deepEqual(reason, {
         code: 'plugin_quarantined',
         message: 'Too many failures; the last one: route error: shaken',
