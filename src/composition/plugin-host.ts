@@ -26,7 +26,7 @@ import type { PluginLedger } from '../telemetry/plugin-ledger.ts';
 import { loadPlugins } from './plugin-loader.ts';
 import { pluginWarnings } from './plugin-warnings.ts';
 
-/** Longest wait for one plugin's `healthCheck`. */
+/** Longest wait for one plugin's `healthCheck`, unless calls into plugins may take even less. */
 const HEALTH_TIMEOUT_MS = 5000;
 
 export interface PluginHostOptions {
@@ -178,8 +178,9 @@ export class PluginHost {
 
   /** State and health of every plugin, by name. */
   async health(): Promise<Readonly<Record<string, { state: PluginRecord['state']; health: string | null }>>> {
-    const { containment } = this.#options;
-    await checkHealth({ registry: this.#registry, containment, timeoutMs: HEALTH_TIMEOUT_MS });
+    const { config, containment } = this.#options;
+    const timeoutMs = Math.min(HEALTH_TIMEOUT_MS, config.plugins.callTimeoutMs);
+    await checkHealth({ registry: this.#registry, containment, timeoutMs });
     const entries = this.#registry.records
       .filter((record) => this.#registry.get(record.name) === record)
       .map(

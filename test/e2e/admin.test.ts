@@ -108,6 +108,25 @@ describe('admin', { concurrency: 2 }, () => {
     assert.equal((await fetch(`${gateway.url}/y`)).status, 200, 'what a failed startup had claimed is free');
   });
 
+  test('a health check that hangs holds up /readyz no longer than a call into a plugin may take', async (t) => {
+    const hangs = pluginFile({
+      metadata: { name: 'a' },
+      startup() {},
+      healthCheck() {
+        return new Promise(() => undefined);
+      },
+    });
+    const gateway = await startGateway(t, {
+      env: { LLMROUTER_PLUGINS_CALL_TIMEOUT_MS: '100' },
+      files: { 'plugins/a.mjs': hangs },
+    });
+    const response = await fetch(`${gateway.url}/readyz`, { signal: AbortSignal.timeout(4_000) });
+    assert.deepEqual(await response.json(), {
+      status: 'ready',
+      plugins: { a: { state: 'started', health: 'unhealthy' } },
+    });
+  });
+
   test('quarantine and release act at the next request; reload is 501', async (t) => {
     const gateway = await startGateway(t, { env: WITH_ADMIN, files: { 'plugins/a.mjs': WITH_PANEL } });
     const act = (path: string, init: RequestInit = {}): Promise<Response> =>
