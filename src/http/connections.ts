@@ -81,6 +81,13 @@ export class Connections {
     connection.creditMs = this.#timeouts.checkMs;
   }
 
+  /** The last answer of a connection is out, and its client may still be sending the body that belongs to it. */
+  endSoon(req: GatewayRequest): void {
+    req.resume();
+    req.socket.end();
+    this.closeSoon(req.socket);
+  }
+
   /** True after {@link closeSoon}. */
   isClosing(socket: Socket): boolean {
     return this.#open.get(socket)?.isClosing === true;

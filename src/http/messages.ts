@@ -4,6 +4,7 @@ import express, { type Express } from 'express';
 import { requestTarget } from '../wire/dialect.ts';
 import { callHeaders, DEPLOYMENT_HEADER, NO_DEPLOYMENT } from '../wire/headers.ts';
 import { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import type { Connections } from './connections.ts';
 import { pathOf } from './guards.ts';
 import type { ConstantHeaders, HeadFields } from './security-headers.ts';
 import type { HttpStats, Surface } from './stats.ts';
@@ -18,6 +19,7 @@ export class ServedResponse extends GatewayResponse {
 export interface HeadContext {
   readonly constants: ConstantHeaders;
   readonly stats: HttpStats;
+  readonly connections: Connections;
   /** Tells which answers have to tell of a call. */
   readonly dataPlane: DataPlane;
   /** True: `Server-Timing` on every answer. */
@@ -32,11 +34,13 @@ export interface MessageClasses {
   readonly ServerResponse: typeof ServedResponse;
 }
 
-/** `OutgoingMessage` writes every head through this one method: the place where the status is final. */
-interface HeadWriter {
+interface Internals {
+  /** `OutgoingMessage` writes every head through this one method: the place where the status is final. */
   _storeHeader(firstLine: string, fields: HeadFields): void;
+  /** Set by it: Node destroys the connection once the answer is out. */
+  _last: boolean;
 }
-const { _storeHeader: storeHeader } = ServerResponse.prototype as unknown as HeadWriter;
+const { _storeHeader: storeHeader } = ServerResponse.prototype as unknown as Internals;
 
 /**
  * One server's own message classes. Express's prototypes are part of them, so that Express changes no request's
@@ -56,6 +60,7 @@ export function createMessageClasses(app: Express, context: HeadContext): Messag
       if (this.hasHeader('x-request-id')) this.removeHeader('x-request-id');
       const lines = ownLines(context, this.req) + callLines(context, this.req, fields);
       storeHeader.call(this, firstLine + lines + context.constants.beside(fields), fields);
+      if (!this.shouldKeepAlive && !this.req.complete) closeGently(context.connections, this);
     }
   }
 
@@ -69,6 +74,12 @@ function ownLines(context: HeadContext, req: GatewayRequest): string {
   const id = `X-Request-Id: ${req.id === '' ? randomUUID() : req.id}\r\n`;
   if (!context.debug) return id;
   return `${id}Server-Timing: gateway;dur=${(performance.now() - req.receivedAt).toFixed(2)}\r\n`;
+}
+
+/** Node would destroy the socket: a client that still sends would see a reset in place of the answer. */
+function closeGently(connections: Connections, res: ServedResponse): void {
+  (res as unknown as Internals)._last = false;
+  res.once('finish', () => connections.endSoon(res.req));
 }
 
 /** For a request that was meant for the data plane and was answered, or refused, on its way there. */

@@ -41,13 +41,13 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
   const stats = new HttpStats();
   const constants = securityHeaders();
   const { dataPlane, debug } = deps;
-  const head = { constants, stats, dataPlane, debug, draining: isDraining };
+  const connections = new Connections(timeouts);
+  const head = { constants, stats, connections, dataPlane, debug, draining: isDraining };
   const server: GatewayServer = createServer(
     serverOptions(createMessageClasses(createApp(), head), timeouts),
   );
   server.maxHeadersCount = MAX_HEADERS;
 
-  const connections = new Connections(timeouts);
   server.on('connection', (socket) => connections.add(socket));
   serveRequests(server, connections, new Dispatcher(deps, isDraining), createAccessLog(deps.log));
   refuseTheRest(server, createProtocolErrors(connections, constants, stats));
@@ -74,6 +74,8 @@ function serveRequests(
   logAccess: AccessLog | null,
 ): void {
   server.on('request', (req, res) => {
+    // What follows a connection's last request is thrown away with the rest of its body.
+    if (connections.isClosing(req.socket)) return;
     connections.begin(req, res);
     logAccess?.(req, res);
     void dispatcher.dispatch(req, res);

@@ -127,6 +127,22 @@ async function readWhileWriting(socket: Socket, piece: string): Promise<string> 
   return readToEnd(socket);
 }
 
+test('a client that closes after this request reads the answer to a body that nobody takes', async (t) => {
+  const { port } = await start(t, { timeouts: { checkMs: 200 } });
+  const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 60000\r\n\r\n';
+  const socket = await dial(port, head);
+  const [answer] = await once(socket.setEncoding('utf8'), 'data');
+  assert.equal(statusOf(answer), 404);
+  const failed: Error[] = [];
+  socket.on('error', (error) => failed.push(error));
+
+  const pieces = 6;
+  for (let i = 0; i < pieces; i++) await new Promise((resolve) => socket.write('x'.repeat(10_000), resolve));
+  socket.end('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+  assert.equal(await readToEnd(socket), '', 'nothing behind the last request is served');
+  assert.deepEqual(failed, []);
+});
+
 test('an upload that makes progress outlasts the body time-out', async (t) => {
   const { dataPlane } = scenario();
   const { port } = await start(t, { dataPlane, timeouts: QUICK });
