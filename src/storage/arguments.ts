@@ -19,17 +19,30 @@ export function checkAmount(by: unknown): asserts by is number {
 }
 
 /**
- * The time to live in milliseconds, `null` for ever.
+ * The time to live in milliseconds, `null` for ever. A time that is told in any other way (a bare number, `ttl`) is
+ * refused: what was to expire would stay for ever.
  *
  * @throws TypeError
  */
 export function checkTtl(options: StorageOptions | undefined): number | null {
-  const ttlMs: unknown = options?.ttlMs;
+  if (options === undefined) return null;
+  const ttlMs = ttlOf(options);
   if (ttlMs === undefined) return null;
   if (typeof ttlMs !== 'number' || !Number.isFinite(ttlMs) || ttlMs <= 0) {
     throw new TypeError(`ttlMs: expected a number of milliseconds above 0, saw ${describeTtl(ttlMs)}`);
   }
   return ttlMs;
+}
+
+function ttlOf(options: unknown): unknown {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`options: expected { ttlMs: milliseconds }, saw ${nameType(options)}`);
+  }
+  const stranger = Object.keys(options).find((name) => name !== 'ttlMs');
+  if (stranger !== undefined) {
+    throw new TypeError(`options: expected { ttlMs: milliseconds }, saw the option "${stranger}"`);
+  }
+  return 'ttlMs' in options ? options.ttlMs : undefined;
 }
 
 function describeTtl(ttlMs: unknown): string {

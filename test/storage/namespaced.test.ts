@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { StorageValue } from '../../src/plugin-api/storage.ts';
+import type { StorageOptions, StorageValue } from '../../src/plugin-api/storage.ts';
 import { namespaced } from '../../src/storage/namespaced.ts';
 import { type EmbeddedStore, openSqliteStore } from '../../src/storage/sqlite-store.ts';
 import { testStorage } from '../support/storage-conformance.ts';
@@ -64,6 +64,12 @@ describe('a namespace', () => {
     await assert.rejects(mine.get(undefined as unknown as string), TypeError);
     await assert.rejects(mine.set('k', Number.NaN), TypeError);
     await assert.rejects(mine.set('k', 1, { ttlMs: -1 }), TypeError);
+    for (const options of [60_000, { ttl: 60 }, { ttlMs: 1, ttl: 60 }, null, 'PX']) {
+      const refusal = { name: 'TypeError', message: /expected \{ ttlMs: milliseconds \}/ };
+      await assert.rejects(mine.set('k', 1, options as StorageOptions), refusal);
+      await assert.rejects(mine.increment('k', 1, options as StorageOptions), refusal);
+      await assert.rejects(mine.compareAndSet('k', 1, 2, options as StorageOptions), refusal);
+    }
     await assert.rejects(mine.increment('k', Number.NaN), TypeError);
     await assert.rejects(mine.compareAndSet('k', new Date() as unknown as StorageValue, 1), TypeError);
     await assert.rejects(mine.list('\uDC00'), TypeError);
