@@ -2,13 +2,16 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { PluginLoadError } from '../errors.ts';
 import type { MetricLabels, MetricOptions, PluginMetrics } from '../plugin-api/metrics.ts';
 import type { MetricNames } from './metric-names.ts';
-import { SeriesBound, type SeriesLabels } from './series-bound.ts';
+import { SeriesBound } from './series-bound.ts';
 
 /** Metrics that one plugin may make: a name made of a user's text must not fill the memory. */
 const MAX_METRICS = 500;
 
 /** Prometheus data model, "Metric names and labels"; names with two underscores in front are its own. */
 const NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,127}$/;
+
+/** A number or labels. */
+type Told = number | MetricLabels;
 
 type Kind = 'counter' | 'gauge' | 'histogram';
 
@@ -53,20 +56,29 @@ export function createPluginMetrics(registry: Registry, plugin: string, names: M
         const counter = new Counter(base);
         const series = new SeriesBound(plugin, name, base.labelNames);
         return Object.freeze({
-          inc: (labels?: MetricLabels, value = 1) =>
-            counter.inc(series.admit(labels), series.positive(value)),
+          inc: (first?: Told, second?: Told) => {
+            const { labels, value } = series.sample(first, second, 1);
+            counter.inc(labels, series.positive(value));
+          },
         });
       }),
     gauge: (name, options) =>
       once('gauge', name, options, (base) => {
         const gauge = new Gauge(base);
         const series = new SeriesBound(plugin, name, base.labelNames);
-        const add = (labels: SeriesLabels, value: number): void => gauge.inc(labels, value);
         return Object.freeze({
-          set: (value: number, labels?: MetricLabels) =>
-            gauge.set(series.admit(labels), series.finite(value)),
-          inc: (labels?: MetricLabels, value = 1) => add(series.admit(labels), series.finite(value)),
-          dec: (labels?: MetricLabels, value = 1) => add(series.admit(labels), -series.finite(value)),
+          set: (first: Told, second?: Told) => {
+            const { labels, value } = series.sample(first, second);
+            gauge.set(labels, value);
+          },
+          inc: (first?: Told, second?: Told) => {
+            const { labels, value } = series.sample(first, second, 1);
+            gauge.inc(labels, value);
+          },
+          dec: (first?: Told, second?: Told) => {
+            const { labels, value } = series.sample(first, second, 1);
+            gauge.dec(labels, value);
+          },
         });
       }),
     histogram: (name, options) => {
@@ -75,8 +87,10 @@ export function createPluginMetrics(registry: Registry, plugin: string, names: M
         const histogram = new Histogram(buckets === undefined ? base : { ...base, buckets });
         const series = new SeriesBound(plugin, name, base.labelNames);
         return Object.freeze({
-          observe: (value: number, labels?: MetricLabels) =>
-            histogram.observe(series.admit(labels), series.finite(value)),
+          observe: (first: Told, second?: Told) => {
+            const { labels, value } = series.sample(first, second);
+            histogram.observe(labels, value);
+          },
         });
       });
     },

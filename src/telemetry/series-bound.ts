@@ -4,7 +4,13 @@ import type { MetricLabels } from '../plugin-api/metrics.ts';
 const MAX_SERIES = 1000;
 const MAX_LABEL_LENGTH = 256;
 
-export type SeriesLabels = Record<string, string | number>;
+type SeriesLabels = Record<string, string | number>;
+
+/** What a metric was told, checked. */
+export interface Sample {
+  readonly labels: SeriesLabels;
+  readonly value: number;
+}
 
 /**
  * Checks what a plugin tells one of its metrics, and keeps a label with free text (a user, a path) from filling the
@@ -20,8 +26,26 @@ export class SeriesBound {
     this.#labelNames = new Set(labelNames);
   }
 
-  /** @throws RangeError for a label that the metric does not have */
-  admit(labels: MetricLabels = {}): SeriesLabels {
+  /**
+   * Number and labels, in whichever order: a number that were taken for labels would be lost without a word.
+   *
+   * @param fallback - the number when none is given; left out: there has to be one
+   * @throws RangeError for what is no finite number, and for labels that the metric does not have
+   */
+  sample(first: unknown, second: unknown, fallback?: number): Sample {
+    const labelsFirst = typeof first === 'object' || (first === undefined && fallback !== undefined);
+    const [labels, value = fallback] = labelsFirst ? [first, second] : [second, first];
+    const finite = this.#finite(value);
+    return { labels: this.#admit(this.#asLabels(labels)), value: finite };
+  }
+
+  /** @throws RangeError */
+  positive(value: number): number {
+    if (value < 0) throw this.#wrong(`saw ${value}, but a counter only goes up`);
+    return value;
+  }
+
+  #admit(labels: MetricLabels): SeriesLabels {
     const series: SeriesLabels = Object.create(null);
     for (const label of Object.keys(labels)) {
       if (!this.#labelNames.has(label))
@@ -35,17 +59,15 @@ export class SeriesBound {
     return series;
   }
 
-  /** @throws RangeError */
-  finite(value: unknown): number {
+  #finite(value: unknown): number {
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#wrong('expected a finite number');
     return value;
   }
 
-  /** @throws RangeError */
-  positive(value: unknown): number {
-    const number = this.finite(value);
-    if (number < 0) throw this.#wrong(`saw ${number}, but a counter only goes up`);
-    return number;
+  #asLabels(labels: unknown): MetricLabels {
+    if (labels === undefined) return {};
+    if (typeof labels === 'object' && labels !== null) return labels as MetricLabels;
+    throw this.#wrong(`saw ${labels === null ? 'null' : typeof labels} as its labels, expected an object`);
   }
 
   #overflow(): SeriesLabels {

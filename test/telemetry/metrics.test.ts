@@ -82,6 +82,32 @@ describe("a plugin's metrics", () => {
     );
   });
 
+  it('may be told the number first, or the labels', async () => {
+    const metrics = createMetrics();
+    const mine = metrics.forPlugin('p');
+    const options = { labelNames: ['a'] };
+    const plain = mine.counter('plain');
+    plain.inc(3);
+    plain.inc();
+    const hits = mine.counter('hits', options);
+    hits.inc({ a: 1 }, 2);
+    hits.inc(2, { a: 1 });
+    const open = mine.gauge('open', options);
+    open.set({ a: 1 }, 7);
+    open.inc(2, { a: 1 });
+    open.dec({ a: 1 }, 1);
+    mine.gauge('level').inc(4);
+    mine.histogram('seconds', options).observe({ a: 1 }, 2.5);
+    await assertShows(
+      metrics,
+      'llmrouter_plugin_p_plain 4',
+      'llmrouter_plugin_p_hits{a="1"} 4',
+      'llmrouter_plugin_p_open{a="1"} 8',
+      'llmrouter_plugin_p_level 4',
+      'llmrouter_plugin_p_seconds_sum{a="1"} 2.5',
+    );
+  });
+
   it('are the same when asked for twice', async () => {
     const metrics = createMetrics();
     const options = { labelNames: ['x'] };
@@ -160,6 +186,8 @@ describe("a plugin's metrics", () => {
       () => hits.inc({ a: 1 }, Number.NaN),
       () => hits.inc({ a: 1 }, '1' as unknown as number),
       () => hits.inc({ b: 1 }),
+      () => hits.inc('a' as unknown as number),
+      () => hits.inc(1, 2 as unknown as Record<string, number>),
       () => hits.inc({ constructor: 1 } as unknown as Record<string, number>),
       () => mine.gauge('hits'),
       () => mine.counter('hits', { labelNames: ['b'] }),
