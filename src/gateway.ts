@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { Logger } from 'winston';
 import { applyOperatorAction, type OperatorAction } from './composition/operator-action.ts';
 import { createParts, type GatewayParts, type GatewayStatus } from './composition/parts.ts';
@@ -114,7 +115,7 @@ class ConfiguredGateway implements Gateway {
     const where = { host: this.#config.server.host };
     try {
       const { port } = await http.listen();
-      this.#log.info('listening', { event: 'listening', ...where, port });
+      this.#log.info(`listening on ${toUrl(where.host, port)}`, { event: 'listening', ...where, port });
       await host.load();
       await host.start();
       if (this.#stopping.signal.aborted) return { port };
@@ -158,4 +159,8 @@ class ConfiguredGateway implements Gateway {
     await outbound.close();
     store.close();
   }
+}
+
+function toUrl(host: string, port: number): string {
+  return `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }

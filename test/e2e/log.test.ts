@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { startGateway } from '../support/gateway-process.ts';
+import { spawnGateway, startGateway } from '../support/gateway-process.ts';
 import { chat, pluginFile } from './support.ts';
 
 /** Would be lines of their own, or move a terminal's cursor, or reorder what is read. */
@@ -53,6 +53,15 @@ const SCRIBE = pluginFile({
     });
   },
 });
+
+for (const format of ['json', 'pretty']) {
+  test(`the log tells the URL to ask, format ${format}`, async (t) => {
+    const gateway = spawnGateway(t, { env: { LLMROUTER_LOG_FORMAT: format } });
+    const { message, text } = await gateway.logged((line) => /http:/.test(`${line.message} ${line.text}`));
+    const [url] = /http:\/\/127\.0\.0\.1:[1-9]\d*/.exec(`${message} ${text}`) ?? [];
+    assert.equal((await fetch(`${url}/healthz`)).status, 200);
+  });
+}
 
 test('nothing from a client or a plugin can forge a log line', async (t) => {
   const gateway = await startGateway(t, {
