@@ -60,7 +60,7 @@ export function createMessageClasses(app: Express, context: HeadContext): Messag
       if (this.hasHeader('x-request-id')) this.removeHeader('x-request-id');
       const lines = ownLines(context, this.req) + callLines(context, this.req, fields);
       storeHeader.call(this, firstLine + lines + context.constants.beside(fields), fields);
-      if (!this.shouldKeepAlive && !this.req.complete) closeGently(context.connections, this);
+      if (!this.shouldKeepAlive) closeGently(context.connections, this);
     }
   }
 
@@ -76,10 +76,16 @@ function ownLines(context: HeadContext, req: GatewayRequest): string {
   return `${id}Server-Timing: gateway;dur=${(performance.now() - req.receivedAt).toFixed(2)}\r\n`;
 }
 
-/** Node would destroy the socket: a client that still sends would see a reset in place of the answer. */
+/**
+ * Node would destroy the socket: a client that still sends its body would see a reset in place of the answer. Runs
+ * before Node's own listener, and leaves a request that is complete to it.
+ */
 function closeGently(connections: Connections, res: ServedResponse): void {
-  (res as unknown as Internals)._last = false;
-  res.once('finish', () => connections.endSoon(res.req));
+  res.prependOnceListener('finish', () => {
+    if (res.req.complete) return;
+    (res as unknown as Internals)._last = false;
+    connections.endSoon(res.req);
+  });
 }
 
 /** For a request that was meant for the data plane and was answered, or refused, on its way there. */
