@@ -7,7 +7,7 @@ import { type AdminGuard, createAdminGuard, isAdminPath, notFound } from './admi
 import { runHandler } from './app.ts';
 import { authenticate, isPreflight } from './authentication.ts';
 import { limitChunkedBody } from './body-limit.ts';
-import { admitRequest, type GuardOptions, pathOf } from './guards.ts';
+import { admitRequest, checkAnnouncedLength, pathOf } from './guards.ts';
 import type { ServedResponse } from './messages.ts';
 import { createOwnPaths, type OwnPath } from './own-paths.ts';
 import { requestId } from './request-id.ts';
@@ -27,7 +27,6 @@ import type { HttpServerDeps } from './types.ts';
 export class Dispatcher {
   readonly #deps: HttpServerDeps;
   readonly #isDraining: () => boolean;
-  readonly #guards: GuardOptions;
   readonly #ownPaths: ReadonlyMap<string, OwnPath>;
   readonly #checkAdminKey: AdminGuard;
   readonly #adminApi: AdminTable;
@@ -35,7 +34,6 @@ export class Dispatcher {
   constructor(deps: HttpServerDeps, isDraining: () => boolean) {
     this.#deps = deps;
     this.#isDraining = isDraining;
-    this.#guards = { bodyLimit: deps.server.bodyLimit, host: deps.server.host };
     this.#ownPaths = createOwnPaths(deps, isDraining);
     this.#checkAdminKey = createAdminGuard(deps.adminKey);
     this.#adminApi = createAdminTable(deps.plugins);
@@ -53,17 +51,29 @@ export class Dispatcher {
   }
 
   #serve(req: GatewayRequest, res: ServedResponse): Promise<void> | void {
-    const path = admitRequest(req, this.#guards);
+    const { bodyLimit } = this.#deps.server;
+    const path = this.#admit(req, res);
+    checkAnnouncedLength(req, bodyLimit);
     const own = this.#ownPaths.get(path) ?? this.#findAdmin(req, path);
     if (own !== null) {
       res.surface = own.surface;
       return own.handler(req, res);
     }
-    limitChunkedBody(req, res, this.#guards.bodyLimit);
+    limitChunkedBody(req, res, bodyLimit);
     if (this.#isDraining()) throw draining();
     const pipeline = this.#deps.pipeline();
     if (pipeline === null) return this.#afterStart(req, res, path);
     return this.#throughPipeline(pipeline, req, res, path);
+  }
+
+  /** What follows a request that can be read in two ways may be a part of it: the connection ends with its answer. */
+  #admit(req: GatewayRequest, res: ServedResponse): string {
+    try {
+      return admitRequest(req, this.#deps.server.host);
+    } catch (error) {
+      res.setHeader('connection', 'close');
+      throw error;
+    }
   }
 
   /** Without its plugins the gateway would have no authentication either: early requests wait for them. */

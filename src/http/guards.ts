@@ -5,25 +5,17 @@ import type { GatewayRequest } from '../wire/message.ts';
 const HOST = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 const ABSOLUTE_FORM = /^https?:\/\/([^/?]*)(.*)$/is;
 
-/** What a request is measured by. */
-export interface GuardOptions {
-  /** Largest announced body in bytes. */
-  readonly bodyLimit: number;
-  /** Where the server listens: a name that absolute-form targets may have. */
-  readonly host: string;
-}
-
 /**
  * Refuses what could be read one way here and another way by a proxy in front, and brings the target into origin-form.
  * Returns the target's path without the query.
  *
- * @throws GatewayError `invalid_request` (400, 501), `misdirected_request`, `body_too_large`
+ * @param listenHost a name that absolute-form targets may have
+ * @throws GatewayError `invalid_request` (400, 501), `misdirected_request`
  */
-export function admitRequest(req: GatewayRequest, options: GuardOptions): string {
+export function admitRequest(req: GatewayRequest, listenHost: string): string {
   checkHost(req);
   checkTransferCoding(req.headers['transfer-encoding']);
-  checkAnnouncedLength(req, options.bodyLimit);
-  req.url = toOriginForm(req, options.host);
+  req.url = toOriginForm(req, listenHost);
   return pathOf(req.url);
 }
 

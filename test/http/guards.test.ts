@@ -128,6 +128,12 @@ test('what follows a refused request on its connection is not served', async (t)
   );
   assert.equal(statusOf(answer), 400);
   assert.doesNotMatch(answer, /up 1/);
+  const misread = 'POST /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 4\r\n\r\nabcd';
+  const [, ...others] = (await exchange(port, misread + smuggled)).split('HTTP/1.1 ');
+  assert.deepEqual(
+    others.map((each) => each.slice(0, 3)),
+    ['400'],
+  );
 });
 
 test('broken chunks of a body that is being read end the request, and the server goes on', async (t) => {
