@@ -64,7 +64,10 @@ function checkIdentity(provider: string, value: unknown): Identity | null {
     );
   }
   const copy = structuredClone(value) as Record<string, unknown>;
+  if (Object.keys(copy).length === 0)
+    throw new Error('saw an object without members, expected an identity or null');
   const id = copy.id ?? copy.sub ?? provider;
+  if (typeof id === 'number') return deepFreeze({ ...copy, id: String(id) });
   if (typeof id !== 'string' || id === '')
     throw new Error("expected the identity's id to be a string that is not empty");
   return deepFreeze({ ...copy, id });

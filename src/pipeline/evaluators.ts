@@ -110,7 +110,7 @@ function blocked({ member, evaluator }: Entry, verdict: Verdict & { action: 'blo
 }
 
 function checkVerdict(value: unknown): Verdict {
-  if (value === undefined) return { action: 'pass' };
+  if (value === undefined || value === null) return { action: 'pass' };
   const { action, message } = (typeof value === 'object' && value !== null ? value : {}) as Record<
     string,
     unknown

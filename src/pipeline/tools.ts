@@ -3,6 +3,8 @@ import type { Tool, ToolCall, ToolResult, ToolRuntime } from '../plugin-api/tool
 import { invoke, type Member } from './member.ts';
 import type { ToolsPhase } from './types.ts';
 
+const ANY_ARGUMENTS = Object.freeze({ type: 'object' });
+
 interface Entry {
   readonly member: Member;
   readonly runtime: ToolRuntime;
@@ -69,19 +71,23 @@ function toolError(text: string): ToolResult {
 
 function checkTools(value: unknown): readonly Tool[] {
   if (!Array.isArray(value)) throw new Error(`saw ${typeof value}, expected a list of tools`);
-  for (const tool of value as Partial<Tool>[]) {
-    if (typeof tool?.name !== 'string' || tool.name === '') throw new Error('saw a tool without a name');
-    if (typeof tool.inputSchema !== 'object' || tool.inputSchema === null) {
-      throw new Error(
-        `saw the tool ${JSON.stringify(tool.name)} without inputSchema, expected a JSON Schema`,
-      );
-    }
-  }
-  return value as Tool[];
+  return value.map(checkTool);
 }
 
+/** A tool without a schema takes any arguments. */
+function checkTool(tool: Partial<Tool> | null | undefined): Tool {
+  const { name, inputSchema = ANY_ARGUMENTS } = tool ?? {};
+  if (typeof name !== 'string' || name === '') throw new Error('saw a tool without a name');
+  if (typeof inputSchema === 'object' && inputSchema !== null) return { ...tool, name, inputSchema };
+  throw new Error(
+    `saw inputSchema ${typeof inputSchema} of the tool ${JSON.stringify(name)}, expected a JSON Schema`,
+  );
+}
+
+/** MCP's result; or a text, which becomes one. */
 function checkResult(value: unknown): ToolResult {
+  if (typeof value === 'string') return { content: [{ type: 'text', text: value }] };
   const content = (value as { content?: unknown } | null | undefined)?.content;
   if (Array.isArray(content)) return value as ToolResult;
-  throw new Error(`saw ${typeof value}, expected { content: [...] }`);
+  throw new Error(`saw ${typeof value}, expected { content: [...] } or a text`);
 }

@@ -8,6 +8,9 @@ export interface Tool {
   readonly inputSchema: Readonly<Record<string, unknown>>;
 }
 
+/** A tool as a runtime lists it. */
+export type ToolDescription = Omit<Tool, 'inputSchema'> & Partial<Pick<Tool, 'inputSchema'>>;
+
 /** What a tool answers: MCP's `CallToolResult`. */
 export interface ToolResult {
   readonly content: readonly Readonly<Record<string, unknown>>[];
@@ -37,10 +40,11 @@ export interface ToolCall {
  * ```
  */
 export interface ToolRuntime {
-  listTools(): readonly Tool[] | Promise<readonly Tool[]>;
+  /** A tool without `inputSchema` takes any arguments. */
+  listTools(): readonly ToolDescription[] | Promise<readonly ToolDescription[]>;
   callTool(
     name: string,
     args: Readonly<Record<string, unknown>>,
     call: ToolCall,
-  ): ToolResult | Promise<ToolResult>;
+  ): ToolResult | string | Promise<ToolResult | string>;
 }

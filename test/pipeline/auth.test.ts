@@ -87,9 +87,10 @@ describe('the auth phase', () => {
     1,
     [],
     [{ id: 'x' }],
-    { id: 7 },
+    {},
+    { id: true },
     { id: '' },
-    { id: null, sub: 7 },
+    { id: null, sub: true },
     { id: 'x', run: () => 1 },
     {
       get id() {
@@ -163,6 +164,7 @@ describe('the auth phase', () => {
 
   it('takes the id from a token’s sub, or the provider’s name, where there is none', async () => {
     assert.deepEqual(await auth(provider('jwt', () => ({ sub: 'u1' })))(), { sub: 'u1', id: 'u1' });
-    assert.deepEqual(await auth(provider('open', () => ({})))(), { id: 'open' });
+    assert.deepEqual(await auth(provider('open', () => ({ team: 1 })))(), { team: 1, id: 'open' });
+    assert.deepEqual(await auth(provider('db', () => ({ id: 7 })))(), { id: '7' });
   });
 });

@@ -75,7 +75,6 @@ describe('the list of tools', () => {
     [7],
     [{}],
     [{ name: '' }],
-    [{ name: 'x' }],
     [{ name: 'x', inputSchema: null }],
   ]) {
     it(`leaves out a runtime that lists ${JSON.stringify(garbage)}`, async () => {
@@ -84,6 +83,11 @@ describe('the list of tools', () => {
       assert.deepEqual(kinds(bad.owner), ['tool invalid']);
     });
   }
+
+  it('gives a tool without a schema one that takes any arguments', async () => {
+    const [tool] = await compile(running('a', { listTools: () => [{ name: 'x' }] })).list();
+    assert.deepEqual(tool, { name: 'x', inputSchema: { type: 'object' } });
+  });
 
   it('leaves out the tools of a quarantined plugin, unless a trial is due', async () => {
     assert.deepEqual(await names(compile(running('a', {}, { gate: createGate(false) }), running('b', {}))), [
@@ -132,13 +136,18 @@ describe('a tool call', () => {
     assert.deepEqual(refuses.owner.failures, []);
   });
 
-  for (const garbage of [undefined, null, 'text', {}, { content: 'text' }]) {
+  for (const garbage of [undefined, null, 7, {}, { content: 'text' }]) {
     it(`answered with ${JSON.stringify(garbage)} is a tool error`, async () => {
       const bad = running('bad', { callTool: () => garbage });
       assert.equal(await textOf(compile(bad), 'bad'), 'error: The tool "bad" failed');
       assert.deepEqual(kinds(bad.owner), ['tool invalid']);
     });
   }
+
+  it('answered with a text is a result of that text', async () => {
+    const result = await compile(running('a', { callTool: () => 'done' })).call('a', {}, CALL);
+    assert.deepEqual(result, { content: [{ type: 'text', text: 'done' }] });
+  });
 
   it('to a plugin that has been quarantined since is a tool error', async () => {
     let due = true;
