@@ -127,7 +127,7 @@ export class PluginHost {
       },
       onFailed: (record, error) => this.#starter.failStartup(record, error),
     });
-    for (const warning of pluginWarnings(this.#registry, config.plugins.settings)) {
+    for (const warning of pluginWarnings(this.#registry, config)) {
       log.warn(warning, { event: 'plugin_warning' });
     }
   }

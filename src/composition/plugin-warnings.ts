@@ -1,15 +1,28 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { likely, settingPrefix } from '../config/env-name.ts';
-import type { SettingsSources } from '../config/types.ts';
+import type { GatewayConfig, SettingsSources } from '../config/types.ts';
 import type { PluginRegistry } from '../lifecycle/registry.ts';
 
+const DEFAULT_DIR = 'plugins';
+
 /** What the operator should know of the plugins that were found, but what stops none of them. One sentence each. */
-export function pluginWarnings(registry: PluginRegistry, settings: SettingsSources): string[] {
+export function pluginWarnings(registry: PluginRegistry, config: GatewayConfig): string[] {
+  const { dirs, settings } = config.plugins;
   const names = registry.records.map(({ name }) => name);
   return [
+    ...missingFolders(dirs, config.cwd),
     ...missingIsolation(registry),
     ...strayFileSettings(names, settings),
     ...strayVariables(names, settings),
   ];
+}
+
+/** The default folder may be missing: that is a gateway without plugins. */
+function missingFolders(dirs: readonly string[], cwd: string): string[] {
+  return dirs
+    .filter((dir) => dir !== DEFAULT_DIR && !existsSync(resolve(cwd, dir)))
+    .map((dir) => `LLMROUTER_PLUGINS_DIR: the folder "${dir}" does not exist`);
 }
 
 function missingIsolation(registry: PluginRegistry): string[] {

@@ -2,13 +2,10 @@ import { readdirSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
 import { isGatewayError, PluginLoadError } from '../errors.ts';
 import { CODE_EXTENSIONS, realPathInside, statOrNull } from './files.ts';
-import { isAbsent } from './package-json.ts';
 import { locateFolder, type PluginLocation } from './resolve.ts';
 import { refuseUnsafe } from './specifier.ts';
 
 /** The folder that is looked into when none is named; only this one may be missing. */
-const DEFAULT_DIR = 'plugins';
-
 /** One thing in a plugins folder that should be a plugin. */
 export interface FolderItem {
   /** Its specifier, `<folder>/<name>`, then other spellings of it. */
@@ -25,7 +22,7 @@ export interface FolderItem {
 /**
  * What a plugins folder holds, sorted by name: each sub-folder and each code file. Hidden files, `node_modules`,
  * declarations (`.d.ts`), tests (`.test.*`) and files of other kinds are passed over. A folder that cannot be read is
- * one item that says so.
+ * one item that says so; one that is not there holds nothing.
  *
  * @param dir - as the operator wrote it
  */
@@ -36,7 +33,8 @@ export function scanFolder(dir: string, cwd: string): FolderItem[] {
     const names = readdirSync(path).filter((name) => mayBePlugin(name, join(path, name)));
     return names.sort().map((name) => folderItem(dir, path, name, names));
   } catch (error) {
-    if (dir === DEFAULT_DIR && isAbsent(error)) return [];
+    // A file in its place is another matter.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
     return [unreadable(dir, error)];
   }
 }
@@ -92,13 +90,10 @@ function locateItem(folder: string, path: string, specifier: string): PluginLoca
 function unreadable(dir: string, error: unknown): FolderItem {
   const problem = isGatewayError(error)
     ? error
-    : new PluginLoadError(
-        `The plugin folder "${dir}" cannot be read: ${isAbsent(error) ? 'it does not exist' : 'no access'}`,
-        {
-          hint: 'Create the folder, or correct LLMROUTER_PLUGINS_DIR.',
-          cause: error,
-        },
-      );
+    : new PluginLoadError(`The plugin folder "${dir}" cannot be read`, {
+        hint: 'Create the folder, or correct LLMROUTER_PLUGINS_DIR.',
+        cause: error,
+      });
   return {
     specifiers: [dir],
     locate: () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, type TestContext, test } from 'node:test';
+import { Router } from 'express';
 import { discover } from '../../src/discovery/candidates.ts';
 import { installHostModule } from '../../src/discovery/host-module.ts';
 import { loadPlugin } from '../../src/discovery/load.ts';
@@ -404,6 +405,27 @@ suite('installHostModule', () => {
     uninstall = installHostModule();
   });
   after(() => uninstall());
+
+  const asksExpress = 'class Guest { startup() { return Router; } }';
+  for (const [file, source] of [
+    ['p.mjs', `import { Router } from 'express'; export default ${asksExpress}`],
+    ['p.cjs', `const { Router } = require('express'); module.exports = ${asksExpress}`],
+  ] as const) {
+    test(`lends express to a plugin that has none (${file})`, async (t) => {
+      assert.equal(await answer(await load(t, { [file]: source }, `./${file}`)), Router);
+    });
+  }
+
+  test('leaves a plugin its own express, and lends nothing else', async (t) => {
+    const own = {
+      'p/index.mjs': `import { Router } from 'express'; export default ${asksExpress}`,
+      'p/node_modules/express/package.json': { name: 'express', exports: './x.mjs' },
+      'p/node_modules/express/x.mjs': 'export const Router = "own";',
+    };
+    assert.equal(await answer(await load(t, own, './p')), 'own');
+    const other = { 'q.mjs': "import 'helmet'; export default class {}" };
+    await assert.rejects(load(t, other, './q.mjs'), { code: 'plugin_load' });
+  });
 
   const body = 'class Guest extends GatewayPlugin { startup() { return GatewayPlugin; } }';
   const guests: [string, Record<string, TreeNode>, string][] = [
