@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { toError } from '../errors.ts';
 import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
+import { lockPlugins } from './lock-plugins.ts';
 import { checkPlugins, explainPlugins } from './plugins.ts';
 import { serve } from './serve.ts';
 import { supervise } from './workers.ts';
@@ -24,6 +25,7 @@ Commands:
   start             run the gateway (the default)
   plugins check     say of every plugin whether it would load, and why not; nothing is started
   plugins explain   print the load order and why each plugin stands where it stands
+  plugins lock      write the digests of all plugins' files into the lock file; no plugin is run
 
 Options:
   -h, --help        print this
@@ -59,6 +61,8 @@ async function dispatch(command: string, input: RunInput): Promise<number> {
       return checkPlugins(configure(input), (text) => input.process.stdout.write(text));
     case 'plugins explain':
       return explainPlugins(configure(input), (text) => input.process.stdout.write(text));
+    case 'plugins lock':
+      return lockPlugins(configure(input, false), (text) => input.process.stdout.write(text));
     default:
       input.process.stderr.write(`routeiq: unknown command "${command}"\n\n${USAGE}`);
       return EXIT.FAILURE;
@@ -70,8 +74,8 @@ function start(input: RunInput): Promise<number> {
   return config.server.workers > 1 ? supervise(config, input.process) : serve(config, input.process);
 }
 
-function configure({ env, cwd, isTTY }: RunInput): GatewayConfig {
-  return loadConfig({ env, cwd, isTTY });
+function configure({ env, cwd, isTTY }: RunInput, readsLock = true): GatewayConfig {
+  return loadConfig({ env, cwd, isTTY, readsLock });
 }
 
 function print({ process }: RunInput, text: string): number {

@@ -7,6 +7,7 @@ import type { PluginReason } from '../lifecycle/record.ts';
 import { checkActivation } from '../policy/activation.ts';
 import { checkAllowlist } from '../policy/allowlist.ts';
 import { checkCapabilities } from '../policy/capabilities.ts';
+import { findLockProblem } from './plugin-lock.ts';
 
 /** What policy and the import made of a candidate. */
 export type Admission = { readonly name: string; readonly metadata: ResolvedMetadata | null } & (
@@ -20,13 +21,13 @@ export type Admission = { readonly name: string; readonly metadata: ResolvedMeta
 
 type AdmissionPolicy = Pick<
   PluginsConfig,
-  'allowlist' | 'allowedCapabilities' | 'disabled' | 'environment' | 'startupTimeoutMs'
+  'allowlist' | 'allowedCapabilities' | 'disabled' | 'environment' | 'lock' | 'lockfile' | 'startupTimeoutMs'
 >;
 
 /**
  * Decides about one candidate, in the order of the plugin document's "Load Order": allowlist, before any of its code
- * is read; what discovery found wrong; whether it is wanted; the manifest's capabilities; the import, with a deadline;
- * the code's capabilities.
+ * is read; whether it is wanted; what discovery found wrong; the manifest's capabilities; the lock file; the import,
+ * with a deadline; the code's capabilities.
  */
 export async function admit(candidate: PluginCandidate, policy: AdmissionPolicy): Promise<Admission> {
   const known = { name: nameBeforeLoad(candidate), metadata: candidate.manifest?.metadata ?? null };
@@ -38,6 +39,8 @@ export async function admit(candidate: PluginCandidate, policy: AdmissionPolicy)
   const forbidden = known.metadata && checkCapabilities(known.metadata, policy.allowedCapabilities);
   if (forbidden !== null) return { ...known, verdict: 'rejected', error: forbidden };
   try {
+    const differs = await findLockProblem(candidate, policy);
+    if (differs !== null) return { ...known, verdict: 'rejected', error: differs };
     return judgeLoaded(await loadWithin(candidate, policy.startupTimeoutMs), policy);
   } catch (error) {
     return { ...known, ...refusal(error) };
@@ -48,7 +51,7 @@ function judgeLoaded(loaded: LoadedPlugin, policy: AdmissionPolicy): Admission {
   const { metadata } = loaded;
   const known = { name: metadata.name, metadata };
   if (policy.disabled.includes(metadata.name))
-    return { ...known, verdict: 'inactive', reason: disabled(metadata.name) };
+    return { ...known, verdict: 'inactive', reason: asDisabled(metadata.name) };
   const forbidden = checkCapabilities(metadata, policy.allowedCapabilities);
   if (forbidden !== null) return { ...known, verdict: 'rejected', error: forbidden };
   return { ...known, verdict: 'loaded', loaded };
@@ -60,16 +63,26 @@ function refusal(error: unknown): { readonly verdict: 'rejected' | 'failed'; rea
   return { verdict: known.code === 'plugin_security' ? 'rejected' : 'failed', error: known };
 }
 
-/** Known without reading code: the manifest's name, the folder's, the package's, the file's. */
 function findUnwanted(candidate: PluginCandidate, policy: AdmissionPolicy): PluginReason | null {
-  const names = [nameBeforeLoad(candidate), baseName(candidate), candidate.manifest?.packageName];
-  const name = names.find((each) => each != null && policy.disabled.includes(each));
-  if (name != null) return disabled(name);
+  const unwanted = findDisabled(candidate, policy.disabled);
+  if (unwanted !== null) return unwanted;
   const missing = checkActivation(candidate.manifest, policy.environment);
   return missing === null ? null : { code: 'plugin_inactive', message: missing };
 }
 
-function disabled(name: string): PluginReason {
+/**
+ * Why a plugin is not to load, as far as it is known without reading code: by the manifest's name, the folder's, the
+ * package's, the file's.
+ *
+ * @param disabled - `LLMROUTER_PLUGINS_DISABLED`
+ */
+export function findDisabled(candidate: PluginCandidate, disabled: readonly string[]): PluginReason | null {
+  const names = [nameBeforeLoad(candidate), baseName(candidate), candidate.manifest?.packageName];
+  const name = names.find((each) => each != null && disabled.includes(each));
+  return name == null ? null : asDisabled(name);
+}
+
+function asDisabled(name: string): PluginReason {
   return {
     code: 'plugin_disabled',
     message: `LLMROUTER_PLUGINS_DISABLED has "${name}"; take it out to load the plugin`,

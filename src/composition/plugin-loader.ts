@@ -10,6 +10,7 @@ import type { PluginRegistry } from '../lifecycle/registry.ts';
 import { toReason } from '../lifecycle/start.ts';
 import { type OrderNode, type ResolvedOrder, resolveOrder } from '../order/order.ts';
 import { type Admission, admit } from './admit.ts';
+import { underLock } from './plugin-lock.ts';
 
 export interface LoaderOptions {
   readonly config: GatewayConfig;
@@ -32,7 +33,8 @@ const HOLDS_NAME: ReadonlySet<PluginRecord['state']> = new Set(['loaded', 'faile
 export async function loadPlugins(options: LoaderOptions): Promise<ResolvedOrder> {
   const { config, registry } = options;
   const { specifiers, dirs } = config.plugins;
-  for (const candidate of discover({ specifiers, dirs, cwd: config.cwd })) await load(options, candidate);
+  const found = discover({ specifiers, dirs, cwd: config.cwd });
+  for (const candidate of underLock(found, config.plugins.lock)) await load(options, candidate);
   const order = resolveOrder(toNodes(registry));
   registry.setOrder(order.names.filter((name) => registry.get(name)?.state === 'loaded'));
   return order;

@@ -32,7 +32,7 @@ export function readConfigFile(named: string | null, cwd: string, report: Report
     return parseConfig(name, new TextDecoder('utf-8', { fatal: true }).decode(bytes), report);
   } catch (error) {
     const source = named === null ? name : `LLMROUTER_CONFIG: ${name}`;
-    report.problems.push(`${source}: ${whyUnreadable(error)}`);
+    report.problems.push(`${source}: ${whyUnreadable(error, 'a YAML file')}`);
     return null;
   }
 }
@@ -87,13 +87,18 @@ function isThere(path: string): boolean {
   }
 }
 
-function whyUnreadable(error: unknown): string {
+/**
+ * Why a file cannot be read as text.
+ *
+ * @throws what is no error of reading
+ */
+export function whyUnreadable(error: unknown, expected: string): string {
   if (!(error instanceof Error) || !('code' in error)) throw error;
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
-    return 'there is no such file; expected a YAML file';
-  if (error.code === 'EISDIR') return 'is a folder; expected a YAML file';
+    return `there is no such file; expected ${expected}`;
+  if (error.code === 'EISDIR') return `is a folder; expected ${expected}`;
   if (error.code === 'EACCES' || error.code === 'EPERM') return 'may not be read by this user';
-  if (error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return 'is not UTF-8 text; expected a YAML file';
+  if (error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return `is not UTF-8 text; expected ${expected}`;
   return `cannot be read (${String(error.code)})`;
 }
 

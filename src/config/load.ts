@@ -5,6 +5,7 @@ import { deepFreeze } from '../freeze.ts';
 import { isSettingVariable, nearest } from './env-name.ts';
 import { type ConfigFile, readConfigFile } from './file.ts';
 import { type LitellmConfig, readLitellm } from './litellm.ts';
+import { readLock } from './lockfile.ts';
 import { frozenMap, frozenSet, isRecord, own } from './plain.ts';
 import { type Report, show, showHidden } from './problems.ts';
 import { findReferences } from './references.ts';
@@ -22,13 +23,15 @@ export interface ConfigInput {
   readonly isTTY: boolean;
   /** What `LLMROUTER_WORKERS=auto` stands for. Default: the cores that this process may use. */
   readonly cores?: number;
+  /** `false` when the lock file is about to be written: it need not be there yet. Default: `true`. */
+  readonly readsLock?: boolean;
 }
 
 type Read = <T>(variable: Variable<T>) => T;
 
 /**
- * Parses the environment and the configuration file, once, into one deeply frozen value. Reads that file and nothing
- * else.
+ * Parses the environment and the configuration file, once, into one deeply frozen value. Reads that file
+ * and the lock file, and nothing else.
  *
  * @throws ConfigError `config_invalid`, with all problems; each names the variable or the place in the file, the value
  *   seen (never that of a secret) and the value expected
@@ -109,10 +112,16 @@ function readFileSections(
     env: readSettingVariables(input.env),
     references: frozenMap(references.values),
   };
-  return { ...readLitellm(file, references, report), plugins: readPlugins(read, input.env, settings) };
+  return { ...readLitellm(file, references, report), plugins: readPlugins(read, input, settings, report) };
 }
 
-function readPlugins(read: Read, env: ConfigInput['env'], settings: SettingsSources): PluginsConfig {
+function readPlugins(
+  read: Read,
+  { env, cwd, readsLock = true }: ConfigInput,
+  settings: SettingsSources,
+  report: Report,
+): PluginsConfig {
+  const named = read(VARIABLES.lockfile);
   return {
     specifiers: read(VARIABLES.specifiers),
     dirs: read(VARIABLES.dirs),
@@ -128,7 +137,8 @@ function readPlugins(read: Read, env: ConfigInput['env'], settings: SettingsSour
     cooldownMs: read(VARIABLES.cooldownMs),
     isolation: read(VARIABLES.isolation),
     watch: read(VARIABLES.watch),
-    lockfile: read(VARIABLES.lockfile),
+    lockfile: named === null ? null : resolve(cwd, named),
+    lock: named !== null && readsLock ? readLock(named, cwd, report) : null,
     settings,
     environment: frozenSet(Object.keys(env).filter((name) => (env[name] ?? '').trim() !== '')),
   };

@@ -1,6 +1,7 @@
 import type { PluginCapability } from '../plugin-api/capability.ts';
 import type { FailureMode } from '../plugin-api/failure-mode.ts';
 import type { IsolationTier } from '../plugin-api/metadata.ts';
+import type { PluginLock } from './lockfile.ts';
 import type { Secret } from './secret.ts';
 
 /** Everything the gateway was told, parsed once. Deeply frozen. All paths are absolute, all times milliseconds. */
@@ -55,7 +56,10 @@ export interface PluginsConfig {
   readonly cooldownMs: number;
   readonly isolation: IsolationTier;
   readonly watch: boolean;
+  /** Absolute path; `null`: digests of plugins are not checked. */
   readonly lockfile: string | null;
+  /** What it holds; `null` as well while it is to be written. */
+  readonly lock: PluginLock | null;
   /** Settings as the operator wrote them; {@link file://./settings.ts} joins them for one plugin. */
   readonly settings: SettingsSources;
   /** What `activation.env` is checked against: names of variables that are set and not blank. */

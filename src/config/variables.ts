@@ -123,10 +123,10 @@ export const VARIABLES: Variables = Object.freeze({
     'false',
     watch,
   ),
-  lockfile: optional<string>(
+  lockfile: optional(
     'LLMROUTER_PLUGINS_LOCKFILE',
-    'file with the digests of plugins (this version has none: leave it unset)',
-    () => ({ expected: 'no value: this version does not check digests of plugins' }),
+    'lock file of routeiq plugins lock; a plugin that differs from it is rejected',
+    parse.text,
   ),
   config: optional('LLMROUTER_CONFIG', 'YAML file with models, routing and plugin settings', parse.text, {
     note: 'gateway.yaml if present',
