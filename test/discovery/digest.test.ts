@@ -131,10 +131,12 @@ suite('digestPlugin', () => {
     });
   });
 
-  test('refuses what cannot be read', { skip: process.getuid?.() === 0 && 'root reads all' }, async (t) => {
+  test('refuses what cannot be read', async (t) => {
     const root = tree(t, FILES);
     chmodSync(join(root, 'index.js'), 0);
-    await assert.rejects(digestFolder(root), { code: 'plugin_security', message: /EACCES/ });
+    // Root reads all: there is nothing to refuse then.
+    if (process.getuid?.() === 0) await digestFolder(root);
+    else await assert.rejects(digestFolder(root), { code: 'plugin_security', message: /EACCES/ });
   });
 
   test('refuses a folder that has gone', async (t) => {
