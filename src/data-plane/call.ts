@@ -3,15 +3,17 @@ import type { Pipeline } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { GatewayRequest } from '../wire/message.ts';
-import type { ChatBody } from './chat-body.ts';
 import type { ClientAnswer } from './client-answer.ts';
+import type { JsonBody } from './json-body.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
+import type { Surface } from './surface/surface.ts';
 import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
 
 /** All that belongs to one LLM call while it is served. */
 export class Call implements UpstreamCall {
   readonly id: string;
+  readonly surface: Surface;
   readonly identity: Identity | null;
   readonly clientHeaders: IncomingHttpHeaders;
   readonly pipeline: Pipeline;
@@ -23,14 +25,21 @@ export class Call implements UpstreamCall {
   /** The provider that was tried last. */
   provider: string | null = null;
   usage: LlmUsage | null = null;
-  #body: ChatBody;
+  #body: JsonBody;
   #request: LlmRequest | null = null;
   #attempt: Attempt | null = null;
   #aborter: AbortController | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(req: GatewayRequest, answer: ClientAnswer, pipeline: Pipeline, body: ChatBody) {
+  constructor(
+    surface: Surface,
+    req: GatewayRequest,
+    answer: ClientAnswer,
+    pipeline: Pipeline,
+    body: JsonBody,
+  ) {
     this.id = req.id;
+    this.surface = surface;
     this.identity = req.identity;
     this.clientHeaders = req.headers;
     this.pipeline = pipeline;
@@ -41,12 +50,12 @@ export class Call implements UpstreamCall {
     answer.onDrain = () => this.resumeUpstream();
   }
 
-  get body(): ChatBody {
+  get body(): JsonBody {
     return this.#body;
   }
 
   /** A hook has changed the body. */
-  set body(body: ChatBody) {
+  set body(body: JsonBody) {
     this.#body = body;
     this.#request = null;
     this.prepare();

@@ -2,7 +2,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { type ErrorBody, type GatewayError, toErrorBody } from '../errors.ts';
 import { sendError, sendJson } from '../wire/error-response.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
-import { encodeEvent } from './sse.ts';
+import type { StreamFraming } from './framing.ts';
 
 /** The status that call records give to a client that hung up before its answer. */
 export const CLIENT_GONE_STATUS = 499;
@@ -38,8 +38,8 @@ export class ClientAnswer {
   /** The id of the deployment that was tried last. */
   deployment: string = NO_DEPLOYMENT;
   attempts = 0;
-  /** The answer is an event stream, and its head is out. */
-  streaming = false;
+  /** That of the answer's event stream whose head is out. */
+  #framing: StreamFraming | null = null;
   /** Milliseconds from arrival to the first byte of the answer, `null` before it. */
   firstByteMs: number | null = null;
 
@@ -80,7 +80,7 @@ export class ClientAnswer {
     this.#res.end(body);
   }
 
-  openStream(status: number, headers: OutgoingHttpHeaders): void {
+  openStream(status: number, headers: OutgoingHttpHeaders, framing: StreamFraming): void {
     if (this.gone) return;
     headers['content-type'] = 'text/event-stream; charset=utf-8';
     headers['cache-control'] ??= 'no-cache';
@@ -89,7 +89,7 @@ export class ClientAnswer {
     this.#writeHead(status, headers);
     const { flush } = this.#res as { flush?: unknown };
     if (typeof flush === 'function') this.#flush = flush.bind(this.#res);
-    this.streaming = true;
+    this.#framing = framing;
   }
 
   /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
@@ -112,11 +112,11 @@ export class ClientAnswer {
     if (!this.#isOver()) this.#res.end(events);
   }
 
-  /** Answers with an error; in a stream that has begun, with an error event and no `[DONE]`. */
+  /** Answers with an error; in a stream that has begun, with an error event and nothing behind it. */
   error(error: GatewayError, { body = null, retryAfter = null }: ErrorDetails = {}): void {
     if (this.#isOver()) return;
-    if (this.streaming) {
-      this.#res.end(encodeEvent(body ?? toErrorBody(error)));
+    if (this.#framing !== null) {
+      this.#res.end(this.#framing.encodeError(body ?? toErrorBody(error)));
       return;
     }
     if (retryAfter !== null) this.#res.setHeader('retry-after', retryAfter);

@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { deliverStream } from './deliver.ts';
 import { EventQueue } from './event-queue.ts';
-import { mayUse, modelNotFound } from './models.ts';
+import { mayUse, modelNotFound, notServed } from './models.ts';
 import { Relay } from './relay.ts';
 import type { Deployment, Group } from './routing/group.ts';
 import type { Choice, Router } from './routing/router.ts';
@@ -43,7 +43,7 @@ export class Trial {
   /**
    * Resolves to `null` when the client has gone.
    *
-   * @throws GatewayError `model_not_found`; `no_deployment_available`
+   * @throws GatewayError `model_not_found`, also for a model that does not serve the surface; `no_deployment_available`
    * @throws UpstreamFailure of the last attempt
    */
   async run(call: Call): Promise<Routed | null> {
@@ -57,6 +57,8 @@ export class Trial {
       } else if (result.retry === 'never') throw result;
       else last = result;
     }
+    if (last === null && !this.#router.serves(group, call))
+      throw notServed(call.body.model, call.surface.path);
     throw last ?? this.#unavailable(group);
   }
 
@@ -120,6 +122,7 @@ export class Trial {
     const attempt = new Attempt({
       deployment: candidate.id,
       redact: choice.upstream.redact,
+      stream: call.surface.stream,
       totalMs: call.stream ? timeouts.streamTotalMs : timeouts.totalMs,
       sink,
     });
@@ -185,14 +188,16 @@ export class Trial {
  */
 function sinkFor(call: Call): Relay | EventQueue | null {
   const { onChunk, onResponse, evaluateOutput, observeOutput } = call.pipeline.llm;
-  if (!call.stream || evaluateOutput !== null) return null;
+  const { stream } = call.surface;
+  if (!call.stream || stream === null || evaluateOutput !== null) return null;
   return onChunk === null && onResponse === null && observeOutput === null
-    ? new Relay(call)
+    ? new Relay(call, stream)
     : new EventQueue(call);
 }
 
 async function play(call: Call, sink: EventSink | null): Promise<void> {
-  if (sink instanceof EventQueue) await deliverStream(call, sink);
+  const { stream } = call.surface;
+  if (sink instanceof EventQueue && stream !== null) await deliverStream(call, stream, sink);
   if (!(sink instanceof Relay)) return;
   const broken = await sink.finished;
   if (broken !== null) throw broken;

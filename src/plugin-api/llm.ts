@@ -4,7 +4,16 @@ import type { RouteDecision } from './routing.ts';
 type MaybePromise<T> = T | Promise<T>;
 
 /** The kind of LLM call, whatever the path it came in by. */
-export type LlmSurface = 'chat.completions';
+export type LlmSurface =
+  | 'chat.completions'
+  | 'completions'
+  | 'embeddings'
+  | 'responses'
+  | 'moderations'
+  | 'images.generations'
+  | 'audio.speech'
+  | 'audio.transcriptions'
+  | 'rerank';
 
 /** A call as hooks and evaluators see it. Frozen; a hook that changes it returns a patch. */
 export interface LlmRequest {

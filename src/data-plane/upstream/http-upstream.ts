@@ -1,6 +1,8 @@
 import type { Pool } from 'undici';
 import type { DeploymentConfig } from '../../config/types.ts';
 import { toError } from '../../errors.ts';
+import type { LlmSurface } from '../../plugin-api/llm.ts';
+import { SURFACES } from '../surface/table.ts';
 import type { Attempt } from './attempt.ts';
 import { unreachable } from './failure.ts';
 import { addClientHeaders } from './headers.ts';
@@ -15,7 +17,7 @@ export class HttpUpstream implements Upstream {
   readonly #id: string;
   readonly #model: string;
   readonly #pool: Pool;
-  readonly #path: string;
+  readonly #paths: ReadonlyMap<LlmSurface, string>;
   /** Names and values in turn: what undici takes without building anything. */
   readonly #headers: readonly string[];
   readonly #timeouts: Timeouts;
@@ -25,10 +27,15 @@ export class HttpUpstream implements Upstream {
     this.#id = config.id;
     this.#model = config.model;
     this.#pool = pools.of(baseUrl.origin);
-    this.#path = `${baseUrl.pathname.replace(/\/$/, '')}/chat/completions${baseUrl.search}`;
+    this.#paths = pathsBelow(baseUrl);
     this.#headers = fixedHeaders(config);
     this.#timeouts = createTimeouts(config.timeoutMs);
     this.redact = createRedact(secretsOf(config));
+  }
+
+  /** Only the upstream knows: it says 404 to what it does not serve. */
+  serves(): boolean {
+    return true;
   }
 
   send(call: UpstreamCall, attempt: Attempt): void {
@@ -41,7 +48,7 @@ export class HttpUpstream implements Upstream {
     );
     addClientHeaders(headers, call.clientHeaders);
     const options = {
-      path: this.#path,
+      path: this.#paths.get(call.surface.name) as string,
       method: 'POST',
       body: call.body.withModel(this.#model),
       headers,
@@ -54,6 +61,11 @@ export class HttpUpstream implements Upstream {
       attempt.reject(unreachable(this.#id, toError(error)));
     }
   }
+}
+
+function pathsBelow({ pathname, search }: URL): ReadonlyMap<LlmSurface, string> {
+  const base = pathname.replace(/\/$/, '');
+  return new Map(SURFACES.map(({ name, upstreamPath }) => [name, `${base}${upstreamPath}${search}`]));
 }
 
 function fixedHeaders(config: DeploymentConfig): readonly string[] {
