@@ -49,17 +49,7 @@ export interface DataPlane {
   close(): Promise<void>;
 }
 
-const NOT_YET = [
-  '/v1/completions',
-  '/v1/embeddings',
-  '/v1/responses',
-  '/v1/messages',
-  '/v1/moderations',
-  '/v1/images/generations',
-  '/v1/audio/speech',
-  '/v1/audio/transcriptions',
-  '/v1/rerank',
-] as const;
+const NOT_YET = ['/v1/messages', '/v1/audio/speech', '/v1/audio/transcriptions'] as const;
 
 /**
  * Builds the data plane from the configuration.

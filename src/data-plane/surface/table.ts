@@ -1,6 +1,8 @@
-import type { JsonObject } from '../json-value.ts';
+import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
 import { CHAT_STREAM, textOfChat } from './chat.ts';
+import { RESPONSE_STREAM, textOfResponse } from './response.ts';
 import type { Surface } from './surface.ts';
+import { TEXT_COMPLETION_STREAM, textOfTextCompletion } from './text-completion.ts';
 
 /** `POST /v1/chat/completions`: the one surface that providers of plugins serve as well. */
 export const CHAT: Surface = define({
@@ -10,8 +12,26 @@ export const CHAT: Surface = define({
   stream: CHAT_STREAM,
 });
 
-/** All surfaces of the data plane whose upstreams speak the client's dialect. */
-export const SURFACES: readonly Surface[] = Object.freeze([CHAT]);
+/** All surfaces of the data plane. Their upstreams speak the client's dialect. */
+export const SURFACES: readonly Surface[] = Object.freeze([
+  CHAT,
+  define({
+    name: 'completions',
+    path: '/v1/completions',
+    textOf: textOfTextCompletion,
+    stream: TEXT_COMPLETION_STREAM,
+  }),
+  define({ name: 'responses', path: '/v1/responses', textOf: textOfResponse, stream: RESPONSE_STREAM }),
+  define({ name: 'embeddings', path: '/v1/embeddings' }),
+  define({ name: 'moderations', path: '/v1/moderations', defaultModel: 'omni-moderation-latest' }),
+  define({
+    name: 'images.generations',
+    path: '/v1/images/generations',
+    defaultModel: 'dall-e-2',
+    textOf: textOfImages,
+  }),
+  define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
+]);
 
 /** The version is a part of `api_base`. */
 function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surface {
@@ -22,6 +42,17 @@ function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surf
     stream: null,
     ...fields,
   });
+}
+
+/** The prompts as the model has rewritten them. */
+function textOfImages(body: JsonObject): string {
+  return textsIn(objectsIn(body.data).map(({ revised_prompt: prompt }) => prompt)).join('\n');
+}
+
+/** The documents, where they are returned. */
+function textOfRanking(body: JsonObject): string {
+  const documents = objectsIn(body.results).map(({ document }) => document);
+  return textsIn(documents.map((document) => (isObject(document) ? document.text : document))).join('\n');
 }
 
 function noText(_body: JsonObject): string {
