@@ -1,11 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Pipeline } from '../pipeline/types.ts';
+import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import type { ClientAnswer } from './client-answer.ts';
 import type { JsonBody } from './json-body.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
+import { phasesOn } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
 import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
@@ -17,6 +18,8 @@ export class Call implements UpstreamCall {
   readonly identity: Identity | null;
   readonly clientHeaders: IncomingHttpHeaders;
   readonly pipeline: Pipeline;
+  /** The hooks and evaluators that run on this surface. */
+  readonly llm: LlmPhases;
   readonly answer: ClientAnswer;
   /** Epoch milliseconds. */
   readonly startedAt: number = Date.now();
@@ -43,6 +46,7 @@ export class Call implements UpstreamCall {
     this.identity = req.identity;
     this.clientHeaders = req.headers;
     this.pipeline = pipeline;
+    this.llm = phasesOn(surface, pipeline.llm);
     this.answer = answer;
     this.stream = body.stream;
     this.#body = body;
@@ -121,7 +125,7 @@ export class Call implements UpstreamCall {
   }
 
   #isHooked(): boolean {
-    const { llm } = this.pipeline;
+    const { llm } = this;
     return (
       llm.onRequest !== null ||
       llm.evaluateInput !== null ||

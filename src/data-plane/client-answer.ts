@@ -40,6 +40,8 @@ export class ClientAnswer {
   attempts = 0;
   /** That of the answer's event stream whose head is out. */
   #framing: StreamFraming | null = null;
+  /** The answer is bytes of which some may be out. */
+  #isBytes = false;
   /** Milliseconds from arrival to the first byte of the answer, `null` before it. */
   firstByteMs: number | null = null;
 
@@ -84,12 +86,17 @@ export class ClientAnswer {
     if (this.gone) return;
     headers['content-type'] = 'text/event-stream; charset=utf-8';
     headers['cache-control'] ??= 'no-cache';
-    // nginx would collect the events of a stream into one piece.
-    headers['x-accel-buffering'] = 'no';
-    this.#writeHead(status, headers);
-    const { flush } = this.#res as { flush?: unknown };
-    if (typeof flush === 'function') this.#flush = flush.bind(this.#res);
+    this.#openPieces(status, headers);
     this.#framing = framing;
+  }
+
+  /** @param length the value for `Content-Length`, `null` when it is not known */
+  openBytes(status: number, headers: OutgoingHttpHeaders, length: string | null): void {
+    if (this.gone) return;
+    headers['content-type'] ??= 'application/octet-stream';
+    if (length !== null) headers['content-length'] = length;
+    this.#openPieces(status, headers);
+    this.#isBytes = true;
   }
 
   /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
@@ -112,11 +119,18 @@ export class ClientAnswer {
     if (!this.#isOver()) this.#res.end(events);
   }
 
-  /** Answers with an error; in a stream that has begun, with an error event and nothing behind it. */
+  /**
+   * Answers with an error; in a stream that has begun, with an error event and nothing behind it. Bytes that have begun
+   * are cut, so that nobody takes a part of them for the whole.
+   */
   error(error: GatewayError, { body = null, retryAfter = null }: ErrorDetails = {}): void {
     if (this.#isOver()) return;
     if (this.#framing !== null) {
       this.#res.end(this.#framing.encodeError(body ?? toErrorBody(error)));
+      return;
+    }
+    if (this.#isBytes) {
+      this.#res.destroy();
       return;
     }
     if (retryAfter !== null) this.#res.setHeader('retry-after', retryAfter);
@@ -128,6 +142,14 @@ export class ClientAnswer {
   /** Nobody reads any more, or a middleware has ended the answer: a write would be an `error` event. */
   #isOver(): boolean {
     return this.gone || this.#res.writableEnded;
+  }
+
+  #openPieces(status: number, headers: OutgoingHttpHeaders): void {
+    // nginx would collect the pieces of a stream into one.
+    headers['x-accel-buffering'] = 'no';
+    this.#writeHead(status, headers);
+    const { flush } = this.#res as { flush?: unknown };
+    if (typeof flush === 'function') this.#flush = flush.bind(this.#res);
   }
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {

@@ -28,7 +28,7 @@ export async function deliverWhole(call: Call, whole: WholeAnswer): Promise<void
 
 /** The answer that an `onRequest` hook gave in place of an upstream. Whatever leaves the gateway is judged. */
 export async function deliverHookAnswer(call: Call, body: JsonObject): Promise<void> {
-  const { llm } = call.pipeline;
+  const { llm } = call;
   const stream = streamOf(call);
   if (stream !== null) {
     await deliverEvents(call, stream, 200, {}, replay(call, stream, body));
@@ -89,7 +89,7 @@ async function deliverJson(
 
 /** `onResponse`, then the evaluators. Resolves to the body to answer with. */
 async function passResponse(call: Call, json: JsonObject): Promise<JsonObject> {
-  const { onResponse, evaluateOutput, observeOutput } = call.pipeline.llm;
+  const { onResponse, evaluateOutput, observeOutput } = call.llm;
   if (onResponse === null && evaluateOutput === null && observeOutput === null) return json;
   const before = toLlmResponse(call, json);
   const { body } = onResponse === null ? before : await onResponse(call.request, before);
@@ -102,7 +102,7 @@ function toLlmResponse({ surface }: Call, body: JsonObject): LlmResponse {
 }
 
 async function judge(call: Call, body: JsonObject): Promise<void> {
-  const { evaluateOutput, observeOutput } = call.pipeline.llm;
+  const { evaluateOutput, observeOutput } = call.llm;
   const response = toLlmResponse(call, body);
   if (evaluateOutput !== null) await evaluateOutput(call.request, response);
   observeOutput?.(call.request, response);
@@ -117,7 +117,7 @@ class ChunkStage {
   #last: Buffer | null;
 
   constructor(call: Call, stream: StreamShape) {
-    const { onResponse, evaluateOutput, observeOutput } = call.pipeline.llm;
+    const { onResponse, evaluateOutput, observeOutput } = call.llm;
     const nobodyReads = onResponse === null && evaluateOutput === null && observeOutput === null;
     this.#call = call;
     this.#stream = stream;
@@ -129,7 +129,7 @@ class ChunkStage {
   async pass(event: SseEvent): Promise<Buffer | null> {
     if (event.data === null) return event.raw;
     if (event.data === DONE) return null;
-    const { onChunk } = this.#call.pipeline.llm;
+    const { onChunk } = this.#call.llm;
     const chunk = parseChunk(this.#call, event.data);
     const next = onChunk === null ? chunk : await onChunk(this.#call.request, chunk);
     if (next === null) return null;

@@ -161,7 +161,8 @@ function readModel({ model }: JsonObject, { defaultModel }: Surface): string {
 }
 
 function readStream({ stream }: JsonObject, surface: Surface): boolean {
-  if (stream === undefined || stream === null || stream === false) return false;
+  // Bytes come as they come, and what asks for them otherwise is a word between client and upstream.
+  if (stream === undefined || stream === null || stream === false || surface.answer === 'bytes') return false;
   if (stream === true && surface.stream === null) {
     throw invalidRequest('stream', `must not be true: ${surface.path} has no streams`);
   }

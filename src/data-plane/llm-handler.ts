@@ -11,6 +11,7 @@ import { deliverHookAnswer, deliverWhole } from './deliver.ts';
 import { JsonBody, readJsonBody } from './json-body.ts';
 import { assertMayUse } from './models.ts';
 import type { Router } from './routing/router.ts';
+import { assertGuarded } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
 import { type Routed, Trial } from './trial.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
@@ -59,8 +60,9 @@ export class LlmHandler {
 
   /** The phases of a call, in their order. */
   async #serve(call: Call): Promise<void> {
-    const { llm } = call.pipeline;
+    const { llm } = call;
     call.prepare();
+    assertGuarded(call.surface, call.pipeline.llm);
     const response = await applyRequestHooks(call);
     assertMayUse(call.identity, call.body.model);
     if (response !== null) {
@@ -92,14 +94,14 @@ export class LlmHandler {
     }
     answer.error(error, failed ?? {});
     const request = call?.seenRequest;
-    if (request != null) call?.pipeline.llm.onError?.(request, error);
+    if (request != null) call?.llm.onError?.(request, error);
     return error;
   }
 }
 
 /** Resolves to the answer that a hook gave, `null` when the call goes on. */
 async function applyRequestHooks(call: Call): Promise<Readonly<Record<string, unknown>> | null> {
-  const { onRequest } = call.pipeline.llm;
+  const { onRequest } = call.llm;
   if (onRequest === null) return null;
   const before = call.request;
   const { request, response } = await onRequest(before);

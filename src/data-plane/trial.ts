@@ -112,7 +112,7 @@ export class Trial {
 
   async #try(call: Call, choice: Choice): Promise<Routed | null | UpstreamFailure> {
     const { candidate, timeouts } = choice.deployment;
-    const { onRoute } = call.pipeline.llm;
+    const { onRoute } = call.llm;
     if (onRoute !== null) await onRoute(call.request, choice.decision);
     call.answer.attempts++;
     call.answer.deployment = candidate.id;
@@ -123,7 +123,8 @@ export class Trial {
       deployment: candidate.id,
       redact: choice.upstream.redact,
       stream: call.surface.stream,
-      totalMs: call.stream ? timeouts.streamTotalMs : timeouts.totalMs,
+      bytes: call.surface.answer === 'bytes',
+      totalMs: call.stream || call.surface.answer === 'bytes' ? timeouts.streamTotalMs : timeouts.totalMs,
       sink,
     });
     const sentAt = performance.now();
@@ -187,11 +188,12 @@ export class Trial {
  * does, and not at all before its end (`null`) when a block evaluator has to judge it, or when the client wants JSON.
  */
 function sinkFor(call: Call): Relay | EventQueue | null {
-  const { onChunk, onResponse, evaluateOutput, observeOutput } = call.pipeline.llm;
-  const { stream } = call.surface;
+  const { onChunk, onResponse, evaluateOutput, observeOutput } = call.llm;
+  const { stream, answer } = call.surface;
+  if (answer === 'bytes') return new Relay(call);
   if (!call.stream || stream === null || evaluateOutput !== null) return null;
   return onChunk === null && onResponse === null && observeOutput === null
-    ? new Relay(call, stream)
+    ? new Relay(call)
     : new EventQueue(call);
 }
 

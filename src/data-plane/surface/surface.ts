@@ -10,6 +10,10 @@ export interface Surface {
   readonly path: string;
   /** The path behind an upstream's `api_base`. */
   readonly upstreamPath: string;
+  /** `multipart`: `multipart/form-data` (RFC 7578). */
+  readonly request: 'json' | 'multipart';
+  /** `bytes`: answers of any other type than JSON pass through as they come, and nobody looks into them. */
+  readonly answer: 'json' | 'bytes';
   /** The model of a request that names none, as the API's reference has it; `null`: such a request is refused. */
   readonly defaultModel: string | null;
   /** All that a reader of an answer gets to see, joined by line feeds. Empty when there is no text in it. */

@@ -30,6 +30,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     defaultModel: 'dall-e-2',
     textOf: textOfImages,
   }),
+  define({ name: 'audio.speech', path: '/v1/audio/speech', answer: 'bytes' }),
   define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
 ]);
 
@@ -37,6 +38,8 @@ export const SURFACES: readonly Surface[] = Object.freeze([
 function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surface {
   return Object.freeze({
     upstreamPath: fields.path.replace(/^\/v1/, ''),
+    request: 'json',
+    answer: 'json',
     defaultModel: null,
     textOf: noText,
     stream: null,

@@ -17,7 +17,7 @@ import type { Redact } from './redact.ts';
 /** Bytes of an answer that is put together in memory: JSON, and streams that are held back. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
 
-/** Where the events of a streamed answer go. It gets whole events only, up to the one that ends the stream. */
+/** Where a streamed answer goes. Of events it gets whole ones only, up to the one that ends the stream. */
 export interface EventSink {
   /** The stream begins; from here on there is no other attempt. */
   open(status: number, headers: AnswerHeaders): void;
@@ -61,13 +61,15 @@ export interface AttemptOptions {
   readonly redact: Redact;
   /** How the answer's events are read, `null` when it cannot be streamed. */
   readonly stream: StreamShape | null;
+  /** Whether an answer of any type may be passed to the sink as it comes. */
+  readonly bytes: boolean;
   /** From the first byte sent to the last one received. */
   readonly totalMs: number;
   /** `null`: a streamed answer is held back and comes as a whole. */
   readonly sink: EventSink | null;
 }
 
-type Phase = 'waiting' | 'json' | 'held' | 'streaming' | 'error' | 'over';
+type Phase = 'waiting' | 'json' | 'held' | 'streaming' | 'bytes' | 'error' | 'over';
 
 /**
  * One try at one deployment: takes an upstream's answer as it comes and decides what it is. It is the handler that
@@ -80,6 +82,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   readonly #deployment: string;
   readonly #redact: Redact;
   readonly #stream: StreamShape | null;
+  readonly #bytes: boolean;
   readonly #sink: EventSink | null;
   readonly #deadline: NodeJS.Timeout;
   /** HTTP status of the upstream, `null` while none has come. */
@@ -101,6 +104,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#deployment = options.deployment;
     this.#redact = options.redact;
     this.#stream = options.stream;
+    this.#bytes = options.bytes;
     this.#sink = options.sink;
     this.#deadline = setTimeout(expire, options.totalMs, this);
   }
@@ -142,6 +146,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#phase === 'streaming') this.#relay(controller, chunk);
+    else if (this.#phase === 'bytes') this.#pass(controller, chunk);
     else if (this.#phase === 'error') this.#collect(chunk, MAX_ERROR_BYTES);
     else if (this.#phase !== 'over') this.#collectWhole(chunk);
     // Nothing is wanted behind the end, and an upstream that goes on sending would never free its connection.
@@ -150,6 +155,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (this.#phase === 'streaming') this.#endStream();
+    else if (this.#phase === 'bytes') this.#endBytes();
     else if (this.#phase === 'json') this.#endJson();
     else if (this.#phase === 'held') this.#endHeld();
     else if (this.#phase === 'error') this.#endError();
@@ -181,8 +187,26 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (type === 'text/event-stream' && this.#stream !== null) {
       this.#cutter = this.#sink === null ? null : new EventCutter();
       this.#phase = this.#sink === null ? 'held' : 'streaming';
-    } else if (isJsonType(type) || type === '') this.#phase = 'json';
+    } else if (isJsonType(type) || (type === '' && !this.#bytes)) this.#phase = 'json';
+    else if (this.#bytes && type !== 'text/html') this.#startBytes(headers);
     else this.#fail(this.#unusable('answered in a form that was not asked for'));
+  }
+
+  /** A body that ends with its connection looks complete wherever it is cut. */
+  #startBytes(headers: AnswerHeaders): void {
+    const isDelimited = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+    if (isDelimited) this.#phase = 'bytes';
+    else this.#fail(this.#unusable('answered without saying where its answer ends'));
+  }
+
+  #pass(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#open();
+    if (!(this.#sink as EventSink).write(chunk)) controller.pause();
+  }
+
+  #endBytes(): void {
+    this.#open();
+    this.#complete(NOTHING);
   }
 
   #relay(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -299,6 +323,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 }
 
+const NOTHING = Buffer.alloc(0);
 const BLANK_LINE = Buffer.from('\n\n');
 
 function expire(attempt: Attempt): void {

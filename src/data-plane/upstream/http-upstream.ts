@@ -40,12 +40,7 @@ export class HttpUpstream implements Upstream {
 
   send(call: UpstreamCall, attempt: Attempt): void {
     const headers = this.#headers.slice();
-    headers.push(
-      'accept',
-      call.body.stream ? 'text/event-stream' : 'application/json',
-      'x-request-id',
-      call.id,
-    );
+    headers.push('accept', acceptOf(call), 'x-request-id', call.id);
     addClientHeaders(headers, call.clientHeaders);
     const options = {
       path: this.#paths.get(call.surface.name) as string,
@@ -61,6 +56,11 @@ export class HttpUpstream implements Upstream {
       attempt.reject(unreachable(this.#id, toError(error)));
     }
   }
+}
+
+function acceptOf({ surface, body }: UpstreamCall): string {
+  if (surface.answer === 'bytes') return '*/*';
+  return body.stream ? 'text/event-stream' : 'application/json';
 }
 
 function pathsBelow({ pathname, search }: URL): ReadonlyMap<LlmSurface, string> {
