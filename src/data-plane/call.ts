@@ -4,8 +4,8 @@ import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import type { ClientAnswer } from './client-answer.ts';
-import type { JsonBody } from './json-body.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
+import type { RequestBody } from './request-body.ts';
 import { phasesOn } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
 import type { Attempt } from './upstream/attempt.ts';
@@ -28,7 +28,7 @@ export class Call implements UpstreamCall {
   /** The provider that was tried last. */
   provider: string | null = null;
   usage: LlmUsage | null = null;
-  #body: JsonBody;
+  #body: RequestBody;
   #request: LlmRequest | null = null;
   #attempt: Attempt | null = null;
   #aborter: AbortController | null = null;
@@ -39,7 +39,7 @@ export class Call implements UpstreamCall {
     req: GatewayRequest,
     answer: ClientAnswer,
     pipeline: Pipeline,
-    body: JsonBody,
+    body: RequestBody,
   ) {
     this.id = req.id;
     this.surface = surface;
@@ -54,12 +54,12 @@ export class Call implements UpstreamCall {
     answer.onDrain = () => this.resumeUpstream();
   }
 
-  get body(): JsonBody {
+  get body(): RequestBody {
     return this.#body;
   }
 
   /** A hook has changed the body. */
-  set body(body: JsonBody) {
+  set body(body: RequestBody) {
     this.#body = body;
     this.#request = null;
     this.prepare();

@@ -49,7 +49,7 @@ export interface DataPlane {
   close(): Promise<void>;
 }
 
-const NOT_YET = ['/v1/messages', '/v1/audio/transcriptions'] as const;
+const NOT_YET = ['/v1/messages'] as const;
 
 /**
  * Builds the data plane from the configuration.

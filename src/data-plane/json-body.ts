@@ -1,10 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
-import { readBody } from '../wire/body.ts';
-import { charset, isJsonType, mediaType } from '../wire/headers.ts';
 import { type JsonMap, type Member, mapJsonObject } from './json-scan.ts';
 import type { JsonObject } from './json-value.ts';
+import type { RequestBody } from './request-body.ts';
 import type { Surface } from './surface/surface.ts';
 
 /** A request nests some ten levels; recursive readers behind the gateway die of some thousands. */
@@ -14,8 +12,9 @@ const MAX_DEPTH = 256;
  * A request's JSON body: the bytes as the client sent them and what the gateway has to know of them. The bytes are
  * what is forwarded, so that unknown fields, numbers and escapes reach the upstream as they were written.
  */
-export class JsonBody {
+export class JsonBody implements RequestBody {
   readonly bytes: Buffer;
+  readonly contentType: null = null;
   /** The parsed body. Frozen by {@link JsonBody.guarded} only. */
   readonly json: JsonObject;
   readonly model: string;
@@ -78,48 +77,6 @@ export class JsonBody {
     if (freeze(this.json) !== this.#map.memberCount) throw invalidJson('an object has the same key twice');
     return this.json;
   }
-}
-
-/**
- * The body of a JSON request: what a middleware has left in `req.body`, or else what is still on the wire.
- *
- * @throws GatewayError `unsupported_media_type`, `body_too_large`, and those of {@link JsonBody.parse}
- */
-export async function readJsonBody(
-  req: IncomingMessage & { readonly body?: unknown },
-  surface: Surface,
-  limit: number,
-): Promise<JsonBody> {
-  if (req.body !== undefined) return JsonBody.parse(toBytes(req.body), surface);
-  refuseOtherMedia(req);
-  return JsonBody.parse(await readBody(req, limit), surface);
-}
-
-function toBytes(body: unknown): Buffer {
-  if (Buffer.isBuffer(body)) return body;
-  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-}
-
-/** A missing content type is taken for JSON, as OpenAI's API does. */
-function refuseOtherMedia(req: IncomingMessage): void {
-  const type = req.headers['content-type'];
-  if (type !== undefined && type !== 'application/json') refuseOtherType(type);
-  const encoding = req.headers['content-encoding'];
-  if (encoding === undefined || encoding.trim().toLowerCase() === 'identity') return;
-  throw new GatewayError(
-    'unsupported_media_type',
-    `Content-Encoding is ${quote(encoding)}, expected none: request bodies are taken uncompressed`,
-  );
-}
-
-function refuseOtherType(type: string): void {
-  const set = charset(type);
-  if (isJsonType(mediaType(type)) && (set === null || set === 'utf-8' || set === 'utf8')) return;
-  throw new GatewayError(
-    'unsupported_media_type',
-    `Content-Type is ${quote(type)}, expected application/json in UTF-8`,
-  );
 }
 
 function parseObject(bytes: Buffer): JsonObject {
@@ -189,8 +146,4 @@ function invalidJson(why: string): GatewayError {
 
 function invalidRequest(param: string, what: string): GatewayError {
   return new GatewayError('invalid_request', `The parameter "${param}" ${what}`, { param });
-}
-
-function quote(value: string): string {
-  return JSON.stringify(value.slice(0, 80));
 }

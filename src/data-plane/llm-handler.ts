@@ -8,8 +8,9 @@ import { Call } from './call.ts';
 import { toCallRecord } from './call-record.ts';
 import { ClientAnswer } from './client-answer.ts';
 import { deliverHookAnswer, deliverWhole } from './deliver.ts';
-import { JsonBody, readJsonBody } from './json-body.ts';
+import { JsonBody } from './json-body.ts';
 import { assertMayUse } from './models.ts';
+import { readRequestBody } from './request-body.ts';
 import type { Router } from './routing/router.ts';
 import { assertGuarded } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
@@ -48,7 +49,7 @@ export class LlmHandler {
     let failure: GatewayError | null = null;
     try {
       answer.beginWait();
-      const body = await readJsonBody(req, surface, this.#bodyLimit);
+      const body = await readRequestBody(req, surface, this.#bodyLimit);
       answer.endWait();
       call = new Call(surface, req, answer, pipeline, body);
       await this.#serve(call);

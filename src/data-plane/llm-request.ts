@@ -1,6 +1,6 @@
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmSurface } from '../plugin-api/llm.ts';
-import type { JsonBody } from './json-body.ts';
+import type { RequestBody } from './request-body.ts';
 import type { Surface } from './surface/surface.ts';
 
 /** What a request is made of besides its body. */
@@ -15,9 +15,9 @@ export interface CallScope {
 /**
  * The call as hooks and evaluators see it.
  *
- * @throws GatewayError `invalid_json`, for repeated keys: see {@link JsonBody.guarded}
+ * @throws GatewayError `invalid_json`, for repeated keys: see {@link RequestBody.guarded}
  */
-export function toLlmRequest(scope: CallScope, body: JsonBody): LlmRequest {
+export function toLlmRequest(scope: CallScope, body: RequestBody): LlmRequest {
   return Object.freeze({
     id: scope.id,
     surface: scope.surface.name,
@@ -39,10 +39,10 @@ export class LazyLlmRequest implements LlmRequest {
   readonly model: string;
   readonly stream: boolean;
   readonly identity: Identity | null;
-  readonly #body: JsonBody;
+  readonly #body: RequestBody;
   readonly #scope: CallScope;
 
-  constructor(scope: CallScope, body: JsonBody) {
+  constructor(scope: CallScope, body: RequestBody) {
     this.id = scope.id;
     this.surface = scope.surface.name;
     this.model = body.model;

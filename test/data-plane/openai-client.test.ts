@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import OpenAI from 'openai';
 import { deployment, serve } from '../support/data-plane.ts';
-import { responseOf, responseStream, textStream } from '../support/streams.ts';
+import { responseOf, responseStream, textStream, typed } from '../support/streams.ts';
 import {
   COMPLETION,
   chatStream,
@@ -12,6 +12,7 @@ import {
   silence,
   startUpstream,
   stream,
+  text,
   type Upstream,
 } from '../support/upstream.ts';
 
@@ -78,14 +79,41 @@ describe('the official openai package, unchanged', () => {
     assert.equal((await client.responses.create({ model, input: 'a' })).output_text, 'Hello');
   });
 
+  it('speaks and transcribes', async (t) => {
+    const { client, upstream } = await clientFor(t, (_request, res) => {
+      res.writeHead(200, { 'content-type': 'audio/mpeg', 'transfer-encoding': 'chunked' }).end('sound');
+    });
+    const model = 'gpt-4o';
+    const speech = await client.audio.speech.create({ model, voice: 'alloy', input: 'a' });
+    assert.equal(Buffer.from(await speech.arrayBuffer()).toString(), 'sound');
+    const file = await OpenAI.toFile(Buffer.from('\r\n--sound\r\n'), 'a "quoted" näme.mp3');
+    upstream.answer(json({ text: 'Hello', usage: { type: 'duration', seconds: 1 } }));
+    assert.equal((await client.audio.transcriptions.create({ model, file })).text, 'Hello');
+    assert.match(
+      String(upstream.requests.at(-1)?.headers['content-type']),
+      /^multipart\/form-data; boundary=/,
+    );
+    upstream.answer(text('1\n00:00:00,000 --> 00:00:01,000\nHello\n', 200, 'text/plain'));
+    const subtitles = await client.audio.transcriptions.create({ model, file, response_format: 'srt' });
+    assert.match(subtitles, /Hello/);
+    upstream.answer(
+      stream([typed('transcript.text.delta', { delta: 'Hel' }), typed('transcript.text.done')]),
+    );
+    const types: string[] = [];
+    for await (const { type } of await client.audio.transcriptions.create({ model, file, stream: true })) {
+      types.push(type);
+    }
+    assert.deepEqual(types, ['transcript.text.delta', 'transcript.text.done']);
+  });
+
   it('streams completions and responses', async (t) => {
     const { client, upstream } = await clientFor(t, stream(textStream(['one', ' two'])));
     const model = 'gpt-4o';
-    let text = '';
+    let said = '';
     for await (const { choices } of await client.completions.create({ model, prompt: 'a', stream: true })) {
-      text += choices[0]?.text ?? '';
+      said += choices[0]?.text ?? '';
     }
-    assert.equal(text, 'one two');
+    assert.equal(said, 'one two');
     upstream.answer(stream(responseStream(['one', ' two'])));
     const events = client.responses.stream({ model, input: 'a' });
     let deltas = '';

@@ -31,6 +31,13 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     textOf: textOfImages,
   }),
   define({ name: 'audio.speech', path: '/v1/audio/speech', answer: 'bytes' }),
+  define({
+    name: 'audio.transcriptions',
+    path: '/v1/audio/transcriptions',
+    request: 'multipart',
+    answer: 'bytes',
+    textOf: textOfTranscription,
+  }),
   define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
 ]);
 
@@ -50,6 +57,10 @@ function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surf
 /** The prompts as the model has rewritten them. */
 function textOfImages(body: JsonObject): string {
   return textsIn(objectsIn(body.data).map(({ revised_prompt: prompt }) => prompt)).join('\n');
+}
+
+function textOfTranscription(body: JsonObject): string {
+  return textsIn([body.text]).join('');
 }
 
 /** The documents, where they are returned. */

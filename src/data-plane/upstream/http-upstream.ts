@@ -20,6 +20,8 @@ export class HttpUpstream implements Upstream {
   readonly #paths: ReadonlyMap<LlmSurface, string>;
   /** Names and values in turn: what undici takes without building anything. */
   readonly #headers: readonly string[];
+  /** The same for bodies that bring their own `Content-Type`. */
+  readonly #headersButType: readonly string[];
   readonly #timeouts: Timeouts;
 
   /** @param baseUrl for example `https://api.openai.com/v1`; trusted, as all that the operator configures */
@@ -28,9 +30,16 @@ export class HttpUpstream implements Upstream {
     this.#model = config.model;
     this.#pool = pools.of(baseUrl.origin);
     this.#paths = pathsBelow(baseUrl);
-    this.#headers = fixedHeaders(config);
+    const headers = fixedHeaders(config);
+    this.#headers = [...headers].flat();
+    this.#headersButType = [...headers].filter(([name]) => name !== 'content-type').flat();
     this.#timeouts = createTimeouts(config.timeoutMs);
     this.redact = createRedact(secretsOf(config));
+  }
+
+  #headersFor(contentType: string | null): string[] {
+    if (contentType === null) return this.#headers.slice();
+    return [...this.#headersButType, 'content-type', contentType];
   }
 
   /** Only the upstream knows: it says 404 to what it does not serve. */
@@ -39,7 +48,7 @@ export class HttpUpstream implements Upstream {
   }
 
   send(call: UpstreamCall, attempt: Attempt): void {
-    const headers = this.#headers.slice();
+    const headers = this.#headersFor(call.body.contentType);
     headers.push('accept', acceptOf(call), 'x-request-id', call.id);
     addClientHeaders(headers, call.clientHeaders);
     const options = {
@@ -68,7 +77,7 @@ function pathsBelow({ pathname, search }: URL): ReadonlyMap<LlmSurface, string> 
   return new Map(SURFACES.map(({ name, upstreamPath }) => [name, `${base}${upstreamPath}${search}`]));
 }
 
-function fixedHeaders(config: DeploymentConfig): readonly string[] {
+function fixedHeaders(config: DeploymentConfig): ReadonlyMap<string, string> {
   const headers = new Map<string, string>([
     ['content-type', 'application/json'],
     // The bytes are looked at on their way: a compressed answer could not be.
@@ -76,7 +85,7 @@ function fixedHeaders(config: DeploymentConfig): readonly string[] {
   ]);
   if (config.apiKey !== null) headers.set('authorization', `Bearer ${config.apiKey.reveal()}`);
   for (const [name, value] of Object.entries(config.headers)) headers.set(name.toLowerCase(), value);
-  return [...headers].flat();
+  return headers;
 }
 
 /** Operators put keys into `extra_headers` too. */

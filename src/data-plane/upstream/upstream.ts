@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
-import type { JsonBody } from '../json-body.ts';
+import type { RequestBody } from '../request-body.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { Attempt } from './attempt.ts';
 import type { Redact } from './redact.ts';
@@ -9,7 +9,7 @@ import type { Redact } from './redact.ts';
 export interface UpstreamCall {
   readonly id: string;
   readonly surface: Surface;
-  readonly body: JsonBody;
+  readonly body: RequestBody;
   readonly clientHeaders: IncomingHttpHeaders;
   /** The call as plugins see it; made when it is first asked for. */
   readonly request: LlmRequest;
