@@ -8,9 +8,9 @@ import { isObject, type JsonObject } from './json-value.ts';
 import { DONE, parseEvents, type SseEvent } from './sse.ts';
 import type { Assembler, StreamShape } from './surface/surface.ts';
 import { usageOf } from './surface/usage.ts';
-import type { WholeAnswer } from './upstream/attempt.ts';
 import { unusable } from './upstream/failure.ts';
 import { toClientHeaders } from './upstream/headers.ts';
+import type { WholeAnswer } from './upstream/outcome.ts';
 
 /** An answer that is complete in memory, in the form that the client asked for, through all hooks and evaluators. */
 export async function deliverWhole(call: Call, whole: WholeAnswer): Promise<void> {

@@ -37,8 +37,8 @@ export class JsonBody implements RequestBody {
    * Reads a body as it came.
    *
    * @throws GatewayError `invalid_json`: no JSON object in UTF-8, nested too deep, or with `model` or `stream` written
-   * twice; `invalid_request`: no usable `model`, or `stream` is no boolean,
-   * or asks for what the surface does not have
+   * twice; `invalid_request`: no usable `model`, or `stream` is no boolean, or asks for what the surface does
+   * not have
    */
   static parse(bytes: Buffer, surface: Surface): JsonBody {
     const json = parseObject(bytes);

@@ -1,10 +1,13 @@
 import type { Call } from './call.ts';
 import { DONE, parseEvents } from './sse.ts';
-import type { EventSink } from './upstream/attempt.ts';
 import type { UpstreamFailure } from './upstream/failure.ts';
 import { type AnswerHeaders, toClientHeaders } from './upstream/headers.ts';
+import type { EventSink } from './upstream/outcome.ts';
 
-/** The fast path of a stream of events or of bytes: what the upstream sends is written to the client as it comes, one write for each read. */
+/**
+ * The fast path of a stream, of events or of bytes: what the upstream sends is written to the client as it comes, one
+ * write for each read.
+ */
 export class Relay implements EventSink {
   /** Resolves when the stream is over; to the failure, if it broke. */
   readonly finished: Promise<UpstreamFailure | null>;

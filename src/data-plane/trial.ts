@@ -7,8 +7,9 @@ import { mayUse, modelNotFound, notServed } from './models.ts';
 import { Relay } from './relay.ts';
 import type { Deployment, Group } from './routing/group.ts';
 import type { Choice, Router } from './routing/router.ts';
-import { Attempt, type AttemptOutcome, type EventSink, type WholeAnswer } from './upstream/attempt.ts';
+import { Attempt } from './upstream/attempt.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
+import type { AttemptOutcome, EventSink, WholeAnswer } from './upstream/outcome.ts';
 
 export interface TrialOptions {
   readonly router: Router;
@@ -122,8 +123,7 @@ export class Trial {
     const attempt = new Attempt({
       deployment: candidate.id,
       redact: choice.upstream.redact,
-      stream: call.surface.stream,
-      bytes: call.surface.answer === 'bytes',
+      surface: call.surface,
       totalMs: call.stream || call.surface.answer === 'bytes' ? timeouts.streamTotalMs : timeouts.totalMs,
       sink,
     });

@@ -36,7 +36,6 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     path: '/v1/audio/transcriptions',
     request: 'multipart',
     answer: 'bytes',
-    textOf: textOfTranscription,
   }),
   define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
 ]);
@@ -57,10 +56,6 @@ function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surf
 /** The prompts as the model has rewritten them. */
 function textOfImages(body: JsonObject): string {
   return textsIn(objectsIn(body.data).map(({ revised_prompt: prompt }) => prompt)).join('\n');
-}
-
-function textOfTranscription(body: JsonObject): string {
-  return textsIn([body.text]).join('');
 }
 
 /** The documents, where they are returned. */

@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici';
 import { isJsonType, mediaType } from '../../wire/headers.ts';
 import { isObject } from '../json-value.ts';
 import { EventCutter, MAX_EVENT_BYTES } from '../sse.ts';
-import type { StreamShape } from '../surface/surface.ts';
+import type { StreamShape, Surface } from '../surface/surface.ts';
 import {
   fromErrorStatus,
   MAX_ERROR_BYTES,
@@ -12,57 +12,18 @@ import {
   unusable,
 } from './failure.ts';
 import type { AnswerHeaders } from './headers.ts';
+import type { AttemptOutcome, EventSink } from './outcome.ts';
 import type { Redact } from './redact.ts';
 
 /** Bytes of an answer that is put together in memory: JSON, and streams that are held back. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
 
-/** Where a streamed answer goes. Of events it gets whole ones only, up to the one that ends the stream. */
-export interface EventSink {
-  /** The stream begins; from here on there is no other attempt. */
-  open(status: number, headers: AnswerHeaders): void;
-  /** @returns false when no more may come until {@link Attempt.resume} */
-  write(events: Buffer): boolean;
-  end(events: Buffer): void;
-  /** The stream broke before its end. */
-  fail(failure: UpstreamFailure): void;
-  /** The stream was aborted from our side. */
-  stop(): void;
-}
-
-/** How an attempt ended, or that its stream has begun. */
-export type AttemptOutcome =
-  | WholeAnswer
-  | { readonly kind: 'streaming' }
-  | { readonly kind: 'failed'; readonly failure: UpstreamFailure }
-  /** Aborted from our side: the client is gone. */
-  | { readonly kind: 'aborted' };
-
-/** An answer that is complete in memory. */
-export type WholeAnswer =
-  | {
-      readonly kind: 'json';
-      readonly status: number;
-      readonly headers: AnswerHeaders;
-      readonly body: Buffer;
-      readonly json: Readonly<Record<string, unknown>>;
-    }
-  /** A stream up to its end. */
-  | {
-      readonly kind: 'events';
-      readonly status: number;
-      readonly headers: AnswerHeaders;
-      readonly body: Buffer;
-    };
-
 export interface AttemptOptions {
   /** The deployment's id, for messages. */
   readonly deployment: string;
   readonly redact: Redact;
-  /** How the answer's events are read, `null` when it cannot be streamed. */
-  readonly stream: StreamShape | null;
-  /** Whether an answer of any type may be passed to the sink as it comes. */
-  readonly bytes: boolean;
+  /** What forms the answer may have, and what ends a stream. */
+  readonly surface: Surface;
   /** From the first byte sent to the last one received. */
   readonly totalMs: number;
   /** `null`: a streamed answer is held back and comes as a whole. */
@@ -81,8 +42,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   readonly #settle: (outcome: AttemptOutcome) => void;
   readonly #deployment: string;
   readonly #redact: Redact;
-  readonly #stream: StreamShape | null;
-  readonly #bytes: boolean;
+  readonly #surface: Surface;
   readonly #sink: EventSink | null;
   readonly #deadline: NodeJS.Timeout;
   /** HTTP status of the upstream, `null` while none has come. */
@@ -103,8 +63,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#settle = resolve;
     this.#deployment = options.deployment;
     this.#redact = options.redact;
-    this.#stream = options.stream;
-    this.#bytes = options.bytes;
+    this.#surface = options.surface;
     this.#sink = options.sink;
     this.#deadline = setTimeout(expire, options.totalMs, this);
   }
@@ -184,18 +143,19 @@ export class Attempt implements Dispatcher.DispatchHandler {
       return;
     }
     const type = mediaType(headers['content-type']);
-    if (type === 'text/event-stream' && this.#stream !== null) {
+    const { stream, answer } = this.#surface;
+    if (type === 'text/event-stream' && stream !== null) {
       this.#cutter = this.#sink === null ? null : new EventCutter();
       this.#phase = this.#sink === null ? 'held' : 'streaming';
-    } else if (isJsonType(type) || (type === '' && !this.#bytes)) this.#phase = 'json';
-    else if (this.#bytes && type !== 'text/html') this.#startBytes(headers);
+    } else if (isJsonType(type) || (type === '' && answer === 'json')) this.#phase = 'json';
+    else if (answer === 'bytes' && type !== 'text/html') this.#startBytes(headers);
     else this.#fail(this.#unusable('answered in a form that was not asked for'));
   }
 
   /** A body that ends with its connection looks complete wherever it is cut. */
   #startBytes(headers: AnswerHeaders): void {
-    const isDelimited = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-    if (isDelimited) this.#phase = 'bytes';
+    const coding = String(headers['transfer-encoding'] ?? '');
+    if (headers['content-length'] !== undefined || /\bchunked$/i.test(coding)) this.#phase = 'bytes';
     else this.#fail(this.#unusable('answered without saying where its answer ends'));
   }
 
@@ -251,7 +211,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   #endIn(events: Buffer): number {
-    return (this.#stream as StreamShape).framing.endIn(events);
+    return (this.#surface.stream as StreamShape).framing.endIn(events);
   }
 
   #collect(chunk: Buffer, limit: number): void {
