@@ -7,7 +7,7 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
   const { answer } = call;
   return Object.freeze({
     id: call.id,
-    surface: 'chat.completions',
+    surface: call.surface.name,
     model: call.body.model,
     deployment: answer.attempts === 0 ? null : answer.deployment,
     provider: call.provider,

@@ -1,20 +1,25 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Pipeline } from '../pipeline/types.ts';
+import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { GatewayRequest } from '../wire/message.ts';
-import type { ChatBody } from './chat-body.ts';
 import type { ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
+import type { RequestBody } from './request-body.ts';
+import { phasesOn } from './surface/phases.ts';
+import type { Surface } from './surface/surface.ts';
 import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
 
 /** All that belongs to one LLM call while it is served. */
 export class Call implements UpstreamCall {
   readonly id: string;
+  readonly surface: Surface;
   readonly identity: Identity | null;
   readonly clientHeaders: IncomingHttpHeaders;
   readonly pipeline: Pipeline;
+  /** The hooks and evaluators that run on this surface. */
+  readonly llm: LlmPhases;
   readonly answer: ClientAnswer;
   /** Epoch milliseconds. */
   readonly startedAt: number = Date.now();
@@ -23,17 +28,25 @@ export class Call implements UpstreamCall {
   /** The provider that was tried last. */
   provider: string | null = null;
   usage: LlmUsage | null = null;
-  #body: ChatBody;
+  #body: RequestBody;
   #request: LlmRequest | null = null;
   #attempt: Attempt | null = null;
   #aborter: AbortController | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(req: GatewayRequest, answer: ClientAnswer, pipeline: Pipeline, body: ChatBody) {
+  constructor(
+    surface: Surface,
+    req: GatewayRequest,
+    answer: ClientAnswer,
+    pipeline: Pipeline,
+    body: RequestBody,
+  ) {
     this.id = req.id;
+    this.surface = surface;
     this.identity = req.identity;
     this.clientHeaders = req.headers;
     this.pipeline = pipeline;
+    this.llm = phasesOn(surface, pipeline.llm);
     this.answer = answer;
     this.stream = body.stream;
     this.#body = body;
@@ -41,12 +54,12 @@ export class Call implements UpstreamCall {
     answer.onDrain = () => this.resumeUpstream();
   }
 
-  get body(): ChatBody {
+  get body(): RequestBody {
     return this.#body;
   }
 
   /** A hook has changed the body. */
-  set body(body: ChatBody) {
+  set body(body: RequestBody) {
     this.#body = body;
     this.#request = null;
     this.prepare();
@@ -112,7 +125,7 @@ export class Call implements UpstreamCall {
   }
 
   #isHooked(): boolean {
-    const { llm } = this.pipeline;
+    const { llm } = this;
     return (
       llm.onRequest !== null ||
       llm.evaluateInput !== null ||

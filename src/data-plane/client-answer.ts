@@ -3,7 +3,7 @@ import { type ErrorBody, type GatewayError, toErrorBody } from '../errors.ts';
 import { sendError, sendJson } from '../wire/error-response.ts';
 import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
-import { encodeEvent } from './sse.ts';
+import type { StreamFraming } from './framing.ts';
 
 /** The status that call records give to a client that hung up before its answer. */
 export const CLIENT_GONE_STATUS = 499;
@@ -36,8 +36,10 @@ export class ClientAnswer {
   /** The id of the deployment that was tried last. */
   deployment: string = NO_DEPLOYMENT;
   attempts = 0;
-  /** The answer is an event stream, and its head is out. */
-  streaming = false;
+  /** That of the answer's event stream whose head is out. */
+  #framing: StreamFraming | null = null;
+  /** The answer is bytes of which some may be out. */
+  #isBytes = false;
   /** Milliseconds from arrival to the first byte of the answer, `null` before it. */
   firstByteMs: number | null = null;
 
@@ -78,16 +80,21 @@ export class ClientAnswer {
     this.#res.end(body);
   }
 
-  openStream(status: number, headers: OutgoingHttpHeaders): void {
+  openStream(status: number, headers: OutgoingHttpHeaders, framing: StreamFraming): void {
     if (this.gone) return;
     headers['content-type'] = 'text/event-stream; charset=utf-8';
     headers['cache-control'] ??= 'no-cache';
-    // nginx would collect the events of a stream into one piece.
-    headers['x-accel-buffering'] = 'no';
-    this.#writeHead(status, headers);
-    const { flush } = this.#res as { flush?: unknown };
-    if (typeof flush === 'function') this.#flush = flush.bind(this.#res);
-    this.streaming = true;
+    this.#openPieces(status, headers);
+    this.#framing = framing;
+  }
+
+  /** @param length the value for `Content-Length`, `null` when it is not known */
+  openBytes(status: number, headers: OutgoingHttpHeaders, length: string | null): void {
+    if (this.gone) return;
+    headers['content-type'] ??= 'application/octet-stream';
+    if (length !== null) headers['content-length'] = length;
+    this.#openPieces(status, headers);
+    this.#isBytes = true;
   }
 
   /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
@@ -110,11 +117,18 @@ export class ClientAnswer {
     if (!this.#isOver()) this.#res.end(events);
   }
 
-  /** Answers with an error; in a stream that has begun, with an error event and no `[DONE]`. */
+  /**
+   * Answers with an error; in a stream that has begun, with an error event and nothing behind it. Bytes that have begun
+   * are cut, so that nobody takes a part of them for the whole.
+   */
   error(error: GatewayError, { body = null, retryAfter = null }: ErrorDetails = {}): void {
     if (this.#isOver()) return;
-    if (this.streaming) {
-      this.#res.end(encodeEvent(body ?? toErrorBody(error)));
+    if (this.#framing !== null) {
+      this.#res.end(this.#framing.encodeError(body ?? toErrorBody(error)));
+      return;
+    }
+    if (this.#isBytes) {
+      this.#res.destroy();
       return;
     }
     if (retryAfter !== null) this.#res.setHeader('retry-after', retryAfter);
@@ -126,6 +140,14 @@ export class ClientAnswer {
   /** Nobody reads any more, or a middleware has ended the answer: a write would be an `error` event. */
   #isOver(): boolean {
     return this.gone || this.#res.writableEnded;
+  }
+
+  #openPieces(status: number, headers: OutgoingHttpHeaders): void {
+    // nginx would collect the pieces of a stream into one.
+    headers['x-accel-buffering'] = 'no';
+    this.#writeHead(status, headers);
+    const { flush } = this.#res as { flush?: unknown };
+    if (typeof flush === 'function') this.#flush = flush.bind(this.#res);
   }
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {

@@ -1,12 +1,7 @@
 import type { Logger } from 'winston';
 import type { DeploymentConfig, RoutingConfig } from '../config/types.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
-import { ChatCompletions } from './chat.ts';
 import { createEchoProvider } from './echo.ts';
-import { toModels } from './models.ts';
-import { createGroups } from './routing/group.ts';
-import { Router } from './routing/router.ts';
-import type { Random } from './routing/shuffle.ts';
 import {
   type DataPlaneHandler,
   getModel,
@@ -14,10 +9,16 @@ import {
   MODEL_PREFIX,
   methodNotAllowed,
   notImplemented,
-} from './surfaces.ts';
+} from './handlers.ts';
+import { LlmHandler } from './llm-handler.ts';
+import { toModels } from './models.ts';
+import { createGroups } from './routing/group.ts';
+import { Router } from './routing/router.ts';
+import type { Random } from './routing/shuffle.ts';
+import { SURFACES } from './surface/table.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 
-export type { DataPlaneHandler } from './surfaces.ts';
+export type { DataPlaneHandler } from './handlers.ts';
 
 export interface DataPlaneOptions {
   /** None: the built-in model `echo` is served. */
@@ -48,17 +49,7 @@ export interface DataPlane {
   close(): Promise<void>;
 }
 
-const NOT_YET = [
-  '/v1/completions',
-  '/v1/embeddings',
-  '/v1/responses',
-  '/v1/messages',
-  '/v1/moderations',
-  '/v1/images/generations',
-  '/v1/audio/speech',
-  '/v1/audio/transcriptions',
-  '/v1/rerank',
-] as const;
+const NOT_YET = ['/v1/messages'] as const;
 
 /**
  * Builds the data plane from the configuration.
@@ -79,16 +70,18 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   );
   const models = toModels(groups);
   const router = new Router({ groups, routing, random, now: clock, log });
-  const chat = new ChatCompletions({ router, numRetries: routing.numRetries, bodyLimit, log });
+  const llm = new LlmHandler({ router, numRetries: routing.numRetries, bodyLimit, log });
   const created = Math.floor(Date.now() / 1000);
   const table = new SurfaceTable();
   table.add('/v1/models', 'GET', listModels(models, created));
   table.add(MODEL_PREFIX, 'GET', getModel(models, created));
-  table.add('/v1/chat/completions', 'POST', (req, res, pipeline) => chat.handle(req, res, pipeline));
+  for (const surface of SURFACES) {
+    table.add(surface.path, 'POST', (req, res, pipeline) => llm.handle(surface, req, res, pipeline));
+  }
   for (const path of NOT_YET) table.add(path, 'POST', notImplemented(path));
 
   return Object.freeze({
-    paths: Object.freeze(['/v1/models', '/v1/models/*id', '/v1/chat/completions', ...NOT_YET]),
+    paths: Object.freeze(['/v1/models', '/v1/models/*id', ...SURFACES.map(({ path }) => path), ...NOT_YET]),
     find: (method: string, path: string) => table.find(method, path),
     models: () => models,
     close: () => upstreams.close(),

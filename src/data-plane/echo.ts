@@ -2,8 +2,9 @@ import { GatewayError } from '../errors.ts';
 import type { LlmRequest } from '../plugin-api/llm.ts';
 import type { Provider, ProviderResponse } from '../plugin-api/provider.ts';
 import type { Candidate } from '../plugin-api/routing.ts';
-import { objectsIn, toChunks, wantsUsage } from './completion.ts';
+import { objectsIn } from './json-value.ts';
 import { DONE_EVENT, encodeEvent } from './sse.ts';
+import { toChunks, wantsUsage } from './surface/chat.ts';
 
 /** Characters that count as one token, OpenAI's rule of thumb for English text. */
 const CHARS_PER_TOKEN = 4;

@@ -1,7 +1,7 @@
 import type { Call } from './call.ts';
-import type { EventSink } from './upstream/attempt.ts';
 import type { UpstreamFailure } from './upstream/failure.ts';
 import type { AnswerHeaders } from './upstream/headers.ts';
+import type { EventSink } from './upstream/outcome.ts';
 
 /**
  * A stream that hooks work on: they take its events when they are ready for them, and the upstream waits meanwhile.

@@ -1,10 +1,12 @@
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmSurface } from '../plugin-api/llm.ts';
-import type { ChatBody } from './chat-body.ts';
+import type { RequestBody } from './request-body.ts';
+import type { Surface } from './surface/surface.ts';
 
 /** What a request is made of besides its body. */
 export interface CallScope {
   readonly id: string;
+  readonly surface: Surface;
   readonly identity: Identity | null;
   /** Aborted when the client is gone. */
   readonly abort: () => AbortSignal;
@@ -13,12 +15,12 @@ export interface CallScope {
 /**
  * The call as hooks and evaluators see it.
  *
- * @throws GatewayError `invalid_json`, for repeated keys: see {@link ChatBody.guarded}
+ * @throws GatewayError `invalid_json`, for repeated keys: see {@link RequestBody.guarded}
  */
-export function toLlmRequest(scope: CallScope, body: ChatBody): LlmRequest {
+export function toLlmRequest(scope: CallScope, body: RequestBody): LlmRequest {
   return Object.freeze({
     id: scope.id,
-    surface: 'chat.completions',
+    surface: scope.surface.name,
     model: body.model,
     stream: body.stream,
     body: body.guarded(),
@@ -33,15 +35,16 @@ export function toLlmRequest(scope: CallScope, body: ChatBody): LlmRequest {
  */
 export class LazyLlmRequest implements LlmRequest {
   readonly id: string;
-  readonly surface: LlmSurface = 'chat.completions';
+  readonly surface: LlmSurface;
   readonly model: string;
   readonly stream: boolean;
   readonly identity: Identity | null;
-  readonly #body: ChatBody;
+  readonly #body: RequestBody;
   readonly #scope: CallScope;
 
-  constructor(scope: CallScope, body: ChatBody) {
+  constructor(scope: CallScope, body: RequestBody) {
     this.id = scope.id;
+    this.surface = scope.surface.name;
     this.model = body.model;
     this.stream = body.stream;
     this.identity = scope.identity;

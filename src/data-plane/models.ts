@@ -43,6 +43,15 @@ export function assertMayUse(identity: Identity | null, model: string): void {
   );
 }
 
+/** As OpenAI answers when a chat model is asked for a text completion. */
+export function notServed(model: string, path: string): GatewayError {
+  return new GatewayError(
+    'model_not_found',
+    `The model ${JSON.stringify(model)} does not serve ${path}: its provider has chat completions only`,
+    { param: 'model' },
+  );
+}
+
 export function modelNotFound(model: string): GatewayError {
   return new GatewayError(
     'model_not_found',

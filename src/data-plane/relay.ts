@@ -1,11 +1,13 @@
 import type { Call } from './call.ts';
-import { usageOf } from './completion.ts';
 import { DONE, parseEvents } from './sse.ts';
-import type { EventSink } from './upstream/attempt.ts';
 import type { UpstreamFailure } from './upstream/failure.ts';
 import { type AnswerHeaders, toClientHeaders } from './upstream/headers.ts';
+import type { EventSink } from './upstream/outcome.ts';
 
-/** The fast path of a stream: what the upstream sends is written to the client as it comes, one write for each read. */
+/**
+ * The fast path of a stream, of events or of bytes: what the upstream sends is written to the client as it comes, one
+ * write for each read.
+ */
 export class Relay implements EventSink {
   /** Resolves when the stream is over; to the failure, if it broke. */
   readonly finished: Promise<UpstreamFailure | null>;
@@ -21,7 +23,9 @@ export class Relay implements EventSink {
   }
 
   open(status: number, headers: AnswerHeaders): void {
-    this.#call.answer.openStream(status, toClientHeaders(headers));
+    const { answer, surface } = this.#call;
+    if (surface.stream !== null) answer.openStream(status, toClientHeaders(headers), surface.stream.framing);
+    else answer.openBytes(status, toClientHeaders(headers), lengthOf(headers));
   }
 
   write(events: Buffer): boolean {
@@ -43,15 +47,23 @@ export class Relay implements EventSink {
     this.#settle(null);
   }
 
-  /** Usage stands in the event before `[DONE]`: in the same read, or in the one before. */
+  /** Usage stands in the last event that carries something: in the last read, or in the one before. */
   #readUsage(events: Buffer): void {
+    const { stream } = this.#call.surface;
+    if (stream === null) return;
     const tail = this.#last === null ? events : Buffer.concat([this.#last, events]);
     const data = parseEvents(tail).findLast((event) => event.data !== null && event.data !== DONE)?.data;
     if (data == null || !data.includes('"usage"')) return;
     try {
-      this.#call.usage = usageOf(JSON.parse(data) as Readonly<Record<string, unknown>>);
+      this.#call.usage = stream.usageOf(JSON.parse(data) as Readonly<Record<string, unknown>>);
     } catch {
       // The client has had its answer: a record without usage is all that this costs.
     }
   }
+}
+
+/** The length of an answer that passes through unchanged, so that the client sees how much is to come. */
+function lengthOf(headers: AnswerHeaders): string | null {
+  const length = headers['content-length'];
+  return typeof length === 'string' && /^\d+$/.test(length) ? length : null;
 }

@@ -3,12 +3,13 @@ import { GatewayError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { deliverStream } from './deliver.ts';
 import { EventQueue } from './event-queue.ts';
-import { mayUse, modelNotFound } from './models.ts';
+import { mayUse, modelNotFound, notServed } from './models.ts';
 import { Relay } from './relay.ts';
 import type { Deployment, Group } from './routing/group.ts';
 import type { Choice, Router } from './routing/router.ts';
-import { Attempt, type AttemptOutcome, type EventSink, type WholeAnswer } from './upstream/attempt.ts';
+import { Attempt } from './upstream/attempt.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
+import type { AttemptOutcome, EventSink, WholeAnswer } from './upstream/outcome.ts';
 
 export interface TrialOptions {
   readonly router: Router;
@@ -43,7 +44,7 @@ export class Trial {
   /**
    * Resolves to `null` when the client has gone.
    *
-   * @throws GatewayError `model_not_found`; `no_deployment_available`
+   * @throws GatewayError `model_not_found`, also for a model that does not serve the surface; `no_deployment_available`
    * @throws UpstreamFailure of the last attempt
    */
   async run(call: Call): Promise<Routed | null> {
@@ -57,6 +58,8 @@ export class Trial {
       } else if (result.retry === 'never') throw result;
       else last = result;
     }
+    if (last === null && !this.#router.serves(group, call))
+      throw notServed(call.body.model, call.surface.path);
     throw last ?? this.#unavailable(group);
   }
 
@@ -110,7 +113,7 @@ export class Trial {
 
   async #try(call: Call, choice: Choice): Promise<Routed | null | UpstreamFailure> {
     const { candidate, timeouts } = choice.deployment;
-    const { onRoute } = call.pipeline.llm;
+    const { onRoute } = call.llm;
     if (onRoute !== null) await onRoute(call.request, choice.decision);
     call.answer.attempts++;
     call.answer.deployment = candidate.id;
@@ -120,7 +123,8 @@ export class Trial {
     const attempt = new Attempt({
       deployment: candidate.id,
       redact: choice.upstream.redact,
-      totalMs: call.stream ? timeouts.streamTotalMs : timeouts.totalMs,
+      surface: call.surface,
+      totalMs: call.stream || call.surface.answer === 'bytes' ? timeouts.streamTotalMs : timeouts.totalMs,
       sink,
     });
     const sentAt = performance.now();
@@ -184,15 +188,18 @@ export class Trial {
  * does, and not at all before its end (`null`) when a block evaluator has to judge it, or when the client wants JSON.
  */
 function sinkFor(call: Call): Relay | EventQueue | null {
-  const { onChunk, onResponse, evaluateOutput, observeOutput } = call.pipeline.llm;
-  if (!call.stream || evaluateOutput !== null) return null;
+  const { onChunk, onResponse, evaluateOutput, observeOutput } = call.llm;
+  const { stream, answer } = call.surface;
+  if (answer === 'bytes') return new Relay(call);
+  if (!call.stream || stream === null || evaluateOutput !== null) return null;
   return onChunk === null && onResponse === null && observeOutput === null
     ? new Relay(call)
     : new EventQueue(call);
 }
 
 async function play(call: Call, sink: EventSink | null): Promise<void> {
-  if (sink instanceof EventQueue) await deliverStream(call, sink);
+  const { stream } = call.surface;
+  if (sink instanceof EventQueue && stream !== null) await deliverStream(call, stream, sink);
   if (!(sink instanceof Relay)) return;
   const broken = await sink.finished;
   if (broken !== null) throw broken;

@@ -3,6 +3,7 @@ import type { Storage } from '../plugin-api/storage.ts';
 import { compileAuth } from './auth.ts';
 import { compileEvaluators } from './evaluators.ts';
 import type { ExportQueue } from './exporters.ts';
+import { compileGuards } from './guards.ts';
 import { compileHooks } from './hooks.ts';
 import type { Member } from './member.ts';
 import { compileMiddleware } from './middleware.ts';
@@ -37,6 +38,7 @@ export function createPipelineCompiler(options: CompilerOptions): PipelineCompil
       llm: Object.freeze({
         ...compileHooks(containment, members),
         ...compileEvaluators(containment, members),
+        ...compileGuards(members),
       }),
       strategies: compileStrategies(containment, members),
       providers: compileProviders(containment, members),

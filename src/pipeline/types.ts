@@ -47,6 +47,17 @@ export interface LlmPhases {
   readonly observeOutput: ((request: LlmRequest, response: LlmResponse) => void) | null;
   readonly onResponse: ((request: LlmRequest, response: LlmResponse) => Promise<LlmResponse>) | null;
   readonly onError: ((request: LlmRequest, error: Error) => void) | null;
+  /** Who must see every request. A surface whose requests it cannot see is refused. */
+  readonly inputGuard: Guard | null;
+  /** Who must see every answer; see {@link inputGuard}. */
+  readonly outputGuard: Guard | null;
+}
+
+/** A contribution that must not be passed by. */
+export interface Guard {
+  readonly plugin: string;
+  /** For messages: `evaluator "pii"`. */
+  readonly what: string;
 }
 
 export type RequestOutcome =

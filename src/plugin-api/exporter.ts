@@ -1,10 +1,10 @@
-import type { LlmUsage } from './llm.ts';
+import type { LlmSurface, LlmUsage } from './llm.ts';
 
 /** One finished LLM call. */
 export interface CallRecord {
   /** The request id, as in `x-request-id`. */
   readonly id: string;
-  readonly surface: string;
+  readonly surface: LlmSurface;
   readonly model: string;
   readonly deployment: string | null;
   readonly provider: string | null;

@@ -3,8 +3,17 @@ import type { RouteDecision } from './routing.ts';
 
 type MaybePromise<T> = T | Promise<T>;
 
-/** The kind of LLM call, whatever the path it came in by. */
-export type LlmSurface = 'chat.completions';
+/** The kind of LLM call: which API's shapes the bodies have. `chat.completions` is `POST /v1/chat/completions`, and so on. */
+export type LlmSurface =
+  | 'chat.completions'
+  | 'completions'
+  | 'embeddings'
+  | 'responses'
+  | 'moderations'
+  | 'images.generations'
+  | 'audio.speech'
+  | 'audio.transcriptions'
+  | 'rerank';
 
 /** A call as hooks and evaluators see it. Frozen; a hook that changes it returns a patch. */
 export interface LlmRequest {
@@ -32,13 +41,21 @@ export type LlmRequestResult =
 
 /** An upstream's answer as hooks and evaluators see it. Frozen. */
 export interface LlmResponse {
-  /** The answer in the surface's own shape. A streamed answer is put together from its chunks. */
+  /**
+   * The answer in the surface's own shape. A streamed answer is put together from its chunks; that of `responses` is
+   * the one that its last event carries.
+   */
   readonly body: Readonly<Record<string, unknown>>;
-  /** The answer's text, all choices joined by line feeds. */
+  /**
+   * All that a reader of the answer gets to see, joined by line feeds: choices with refusals, reasoning and the
+   * arguments of tool calls; for `responses` what goes into and comes out of tool calls too; for `images.generations`
+   * the revised prompts, for `rerank` the documents that are returned. Empty for `embeddings` and `moderations`.
+   */
   readonly text: string;
   readonly usage: LlmUsage | null;
 }
 
+/** Tokens, whatever the surface calls them. `completionTokens` is 0 where nothing is completed. */
 export interface LlmUsage {
   readonly promptTokens: number;
   readonly completionTokens: number;

@@ -2,7 +2,8 @@ import type { LlmRequest } from './llm.ts';
 import type { Candidate } from './routing.ts';
 
 /**
- * Another kind of upstream. `litellm_params.model: <name>/<model>` selects it.
+ * Another kind of upstream. `litellm_params.model: <name>/<model>` selects it. It serves chat completions only: its
+ * models answer 404 on the other surfaces.
  *
  * @example
  * ```ts

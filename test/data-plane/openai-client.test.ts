@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import OpenAI from 'openai';
 import { deployment, serve } from '../support/data-plane.ts';
+import { responseOf, responseStream, textStream, typed } from '../support/streams.ts';
 import {
   COMPLETION,
   chatStream,
@@ -11,6 +12,7 @@ import {
   silence,
   startUpstream,
   stream,
+  text,
   type Upstream,
 } from '../support/upstream.ts';
 
@@ -57,6 +59,74 @@ describe('the official openai package, unchanged', () => {
       assert.equal(text, said);
       assert.ok(tokens > 0);
     }
+  });
+
+  it('gets the answers of the other surfaces', async (t) => {
+    const { client, upstream } = await clientFor(t);
+    const model = 'gpt-4o';
+    upstream.answer(json({ object: 'text_completion', choices: [{ index: 0, text: 'Hi' }] }));
+    const completion = await client.completions.create({ model, prompt: 'Say Hi' });
+    assert.equal(completion.choices[0]?.text, 'Hi');
+    const vector = Buffer.from(Float32Array.of(1, -0.5).buffer).toString('base64');
+    upstream.answer(json({ object: 'list', data: [{ object: 'embedding', index: 0, embedding: vector }] }));
+    const embeddings = await client.embeddings.create({ model, input: 'a' });
+    assert.deepEqual(embeddings.data[0]?.embedding, [1, -0.5]);
+    upstream.answer(json({ id: 'modr-1', results: [{ flagged: true }] }));
+    assert.equal((await client.moderations.create({ model, input: 'a' })).results[0]?.flagged, true);
+    upstream.answer(json({ created: 1, data: [{ b64_json: 'aGk=' }] }));
+    assert.equal((await client.images.generate({ model, prompt: 'a' })).data?.[0]?.b64_json, 'aGk=');
+    upstream.answer(json(responseOf('Hello')));
+    assert.equal((await client.responses.create({ model, input: 'a' })).output_text, 'Hello');
+  });
+
+  it('speaks and transcribes', async (t) => {
+    const { client, upstream } = await clientFor(t, (_request, res) => {
+      res.writeHead(200, { 'content-type': 'audio/mpeg', 'transfer-encoding': 'chunked' }).end('sound');
+    });
+    const model = 'gpt-4o';
+    const speech = await client.audio.speech.create({ model, voice: 'alloy', input: 'a' });
+    assert.equal(Buffer.from(await speech.arrayBuffer()).toString(), 'sound');
+    const file = await OpenAI.toFile(Buffer.from('\r\n--sound\r\n'), 'a "quoted" näme.mp3');
+    upstream.answer(json({ text: 'Hello', usage: { type: 'duration', seconds: 1 } }));
+    assert.equal((await client.audio.transcriptions.create({ model, file })).text, 'Hello');
+    assert.match(
+      String(upstream.requests.at(-1)?.headers['content-type']),
+      /^multipart\/form-data; boundary=/,
+    );
+    upstream.answer(text('1\n00:00:00,000 --> 00:00:01,000\nHello\n', 200, 'text/plain'));
+    const subtitles = await client.audio.transcriptions.create({ model, file, response_format: 'srt' });
+    assert.match(subtitles, /Hello/);
+    upstream.answer(
+      stream([typed('transcript.text.delta', { delta: 'Hel' }), typed('transcript.text.done')]),
+    );
+    const types: string[] = [];
+    for await (const { type } of await client.audio.transcriptions.create({ model, file, stream: true })) {
+      types.push(type);
+    }
+    assert.deepEqual(types, ['transcript.text.delta', 'transcript.text.done']);
+  });
+
+  it('streams completions and responses', async (t) => {
+    const { client, upstream } = await clientFor(t, stream(textStream(['one', ' two'])));
+    const model = 'gpt-4o';
+    let said = '';
+    for await (const { choices } of await client.completions.create({ model, prompt: 'a', stream: true })) {
+      said += choices[0]?.text ?? '';
+    }
+    assert.equal(said, 'one two');
+    upstream.answer(stream(responseStream(['one', ' two'])));
+    const events = client.responses.stream({ model, input: 'a' });
+    let deltas = '';
+    events.on('response.output_text.delta', ({ delta }) => {
+      deltas += delta;
+    });
+    assert.equal((await events.finalResponse()).output_text, 'one two');
+    assert.equal(deltas, 'one two');
+    upstream.answer(json(responseOf('in one piece')));
+    const replayed = await client.responses.stream({ model, input: 'a' }).finalResponse();
+    assert.equal(replayed.output_text, 'in one piece');
+    upstream.answer(cutStream(responseStream(['one', ' two']).slice(0, 4)));
+    await assert.rejects(client.responses.stream({ model, input: 'a' }).finalResponse(), OpenAI.APIError);
   });
 
   it('throws its own errors', async (t) => {

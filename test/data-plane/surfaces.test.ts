@@ -154,8 +154,8 @@ describe('the table of paths', () => {
   });
 
   it('answers 501 where the contract has a surface that is not there yet', async (t) => {
-    const { url, plane } = await serve(t);
-    for (const path of plane.paths.filter((pattern) => !/models|chat/.test(pattern))) {
+    const { url } = await serve(t);
+    for (const path of ['/v1/messages']) {
       const response = await fetch(url + path, { method: 'POST', body: '{}' });
       assert.equal(response.status, 501, path);
       const body = (await response.json()) as ErrorAnswer & { type?: string };

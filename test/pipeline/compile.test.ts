@@ -42,6 +42,8 @@ describe('a pipeline', () => {
         evaluateInput: null,
         evaluateOutput: null,
         observeOutput: null,
+        inputGuard: null,
+        outputGuard: null,
       },
       export: null,
     });

@@ -101,7 +101,18 @@ export function post(
   headers: Record<string, string> = {},
   signal?: AbortSignal,
 ): Promise<Response> {
-  return fetch(`${url}/v1/chat/completions`, {
+  return postTo(url, '/v1/chat/completions', body, headers, signal);
+}
+
+/** Posts a JSON body to a path, as it is. */
+export function postTo(
+  url: string,
+  path: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = {},
+  signal?: AbortSignal,
+): Promise<Response> {
+  return fetch(url + path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body,

@@ -29,6 +29,8 @@ export function emptyPipeline(
       observeOutput: null,
       onResponse: null,
       onError: null,
+      inputGuard: null,
+      outputGuard: null,
       ...llm,
     },
   };

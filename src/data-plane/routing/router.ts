@@ -3,6 +3,7 @@ import type { RoutingConfig } from '../../config/types.ts';
 import type { Pipeline } from '../../pipeline/types.ts';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { Candidate, RouteDecision, RouteResult } from '../../plugin-api/routing.ts';
+import type { Surface } from '../surface/surface.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { backoffMs } from './backoff.ts';
 import type { Deployment, Group } from './group.ts';
@@ -22,7 +23,7 @@ export interface Choice {
 export interface ChoiceContext {
   readonly pipeline: Pipeline;
   /** `request` is made when a strategy of a plugin asks for it. */
-  readonly call: { readonly request: LlmRequest };
+  readonly call: { readonly request: LlmRequest; readonly surface: Surface };
   /** 1 for the first. */
   readonly attempt: number;
   /** Deployments that have failed in this call. */
@@ -77,6 +78,12 @@ export class Router {
     pipeline.strategies.get(this.#strategy)?.observe?.(result);
   }
 
+  /** False when there are upstreams for the group, and none of them serves the surface. */
+  serves(group: Group, { pipeline, surface }: { pipeline: Pipeline; surface: Surface }): boolean {
+    const upstreams = group.deployments.map(({ upstream }) => upstream(pipeline.providers));
+    return upstreams.some((upstream) => upstream === null || upstream.serves(surface));
+  }
+
   /** Milliseconds until the first deployment of the group is back in service; 0 when none is out. */
   cooldownLeftMs(group: Group): number {
     const soonest = Math.min(...group.deployments.map(({ cooldown }) => cooldown.until));
@@ -105,29 +112,33 @@ export class Router {
 
   /** Those in service that have not failed in this call; if there are none and it makes sense, those that have. */
   #candidates(group: Group, context: ChoiceContext): readonly Candidate[] {
-    const { failed, repeat, pipeline } = context;
+    const { failed, repeat, pipeline, call } = context;
+    const { surface } = call;
     const now = this.#now();
     // The common call finds every deployment in service: nothing is filtered for it.
-    if (failed.length === 0 && this.#allInService(group, pipeline, now)) return group.candidates;
-    const inService = group.deployments.filter((deployment) => this.#isInService(deployment, pipeline, now));
+    if (failed.length === 0 && this.#allInService(group, pipeline, surface, now)) return group.candidates;
+    const inService = group.deployments.filter((deployment) =>
+      this.#isInService(deployment, pipeline, surface, now),
+    );
     const fresh = inService.filter((deployment) => !failed.includes(deployment));
     const usable = fresh.length === 0 && repeat ? inService : fresh;
     return Object.freeze(usable.map(({ candidate }) => candidate));
   }
 
-  #allInService(group: Group, pipeline: Pipeline, now: number): boolean {
+  #allInService(group: Group, pipeline: Pipeline, surface: Surface, now: number): boolean {
     for (const deployment of group.deployments) {
-      if (!this.#isInService(deployment, pipeline, now)) return false;
+      if (!this.#isInService(deployment, pipeline, surface, now)) return false;
     }
     return true;
   }
 
-  #isInService(deployment: Deployment, pipeline: Pipeline, now: number): boolean {
-    return deployment.cooldown.until <= now && this.#isServed(deployment, pipeline);
+  #isInService(deployment: Deployment, pipeline: Pipeline, surface: Surface, now: number): boolean {
+    return deployment.cooldown.until <= now && this.#isServed(deployment, pipeline, surface);
   }
 
-  #isServed({ candidate, upstream }: Deployment, pipeline: Pipeline): boolean {
-    if (upstream(pipeline.providers) !== null) return true;
+  #isServed({ candidate, upstream }: Deployment, pipeline: Pipeline, surface: Surface): boolean {
+    const served = upstream(pipeline.providers);
+    if (served !== null) return served.serves(surface);
     const { id, provider } = candidate;
     this.#warnOnce(
       `provider ${id}`,

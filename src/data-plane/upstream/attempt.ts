@@ -1,7 +1,8 @@
 import type { Dispatcher } from 'undici';
 import { isJsonType, mediaType } from '../../wire/headers.ts';
-import { isObject } from '../completion.ts';
-import { EventCutter, endsWithDone, MAX_EVENT_BYTES } from '../sse.ts';
+import { isObject } from '../json-value.ts';
+import { EventCutter, MAX_EVENT_BYTES } from '../sse.ts';
+import type { StreamShape, Surface } from '../surface/surface.ts';
 import {
   fromErrorStatus,
   MAX_ERROR_BYTES,
@@ -11,60 +12,25 @@ import {
   unusable,
 } from './failure.ts';
 import type { AnswerHeaders } from './headers.ts';
+import type { AttemptOutcome, EventSink } from './outcome.ts';
 import type { Redact } from './redact.ts';
 
 /** Bytes of an answer that is put together in memory: JSON, and streams that are held back. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
 
-/** Where the events of a streamed answer go. It gets whole events only, the last of them `[DONE]`. */
-export interface EventSink {
-  /** The stream begins; from here on there is no other attempt. */
-  open(status: number, headers: AnswerHeaders): void;
-  /** @returns false when no more may come until {@link Attempt.resume} */
-  write(events: Buffer): boolean;
-  end(events: Buffer): void;
-  /** The stream broke before its `[DONE]`. */
-  fail(failure: UpstreamFailure): void;
-  /** The stream was aborted from our side. */
-  stop(): void;
-}
-
-/** How an attempt ended, or that its stream has begun. */
-export type AttemptOutcome =
-  | WholeAnswer
-  | { readonly kind: 'streaming' }
-  | { readonly kind: 'failed'; readonly failure: UpstreamFailure }
-  /** Aborted from our side: the client is gone. */
-  | { readonly kind: 'aborted' };
-
-/** An answer that is complete in memory. */
-export type WholeAnswer =
-  | {
-      readonly kind: 'json';
-      readonly status: number;
-      readonly headers: AnswerHeaders;
-      readonly body: Buffer;
-      readonly json: Readonly<Record<string, unknown>>;
-    }
-  /** A stream up to its `[DONE]`. */
-  | {
-      readonly kind: 'events';
-      readonly status: number;
-      readonly headers: AnswerHeaders;
-      readonly body: Buffer;
-    };
-
 export interface AttemptOptions {
   /** The deployment's id, for messages. */
   readonly deployment: string;
   readonly redact: Redact;
+  /** What forms the answer may have, and what ends a stream. */
+  readonly surface: Surface;
   /** From the first byte sent to the last one received. */
   readonly totalMs: number;
   /** `null`: a streamed answer is held back and comes as a whole. */
   readonly sink: EventSink | null;
 }
 
-type Phase = 'waiting' | 'json' | 'held' | 'streaming' | 'error' | 'over';
+type Phase = 'waiting' | 'json' | 'held' | 'streaming' | 'bytes' | 'error' | 'over';
 
 /**
  * One try at one deployment: takes an upstream's answer as it comes and decides what it is. It is the handler that
@@ -76,6 +42,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   readonly #settle: (outcome: AttemptOutcome) => void;
   readonly #deployment: string;
   readonly #redact: Redact;
+  readonly #surface: Surface;
   readonly #sink: EventSink | null;
   readonly #deadline: NodeJS.Timeout;
   /** HTTP status of the upstream, `null` while none has come. */
@@ -96,6 +63,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#settle = resolve;
     this.#deployment = options.deployment;
     this.#redact = options.redact;
+    this.#surface = options.surface;
     this.#sink = options.sink;
     this.#deadline = setTimeout(expire, options.totalMs, this);
   }
@@ -137,14 +105,16 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#phase === 'streaming') this.#relay(controller, chunk);
+    else if (this.#phase === 'bytes') this.#pass(controller, chunk);
     else if (this.#phase === 'error') this.#collect(chunk, MAX_ERROR_BYTES);
     else if (this.#phase !== 'over') this.#collectWhole(chunk);
-    // Nothing is wanted behind `[DONE]`, and an upstream that goes on sending would never free its connection.
+    // Nothing is wanted behind the end, and an upstream that goes on sending would never free its connection.
     else controller.abort(new Error('the answer is complete'));
   }
 
   onResponseEnd(): void {
     if (this.#phase === 'streaming') this.#endStream();
+    else if (this.#phase === 'bytes') this.#endBytes();
     else if (this.#phase === 'json') this.#endJson();
     else if (this.#phase === 'held') this.#endHeld();
     else if (this.#phase === 'error') this.#endError();
@@ -156,7 +126,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     else if (this.#phase === 'waiting') this.#fail(unreachable(this.#deployment, error));
     // The status says more than the cut body.
     else if (this.#phase === 'error') this.#endError();
-    // Complete with `[DONE]`, whatever became of the connection.
+    // Complete with its last event, whatever became of the connection.
     else if (this.#phase === 'held') this.#endHeld();
     else if (!this.#isDone()) this.#fail(this.#unusable('broke off in the middle of its answer', error));
   }
@@ -173,11 +143,30 @@ export class Attempt implements Dispatcher.DispatchHandler {
       return;
     }
     const type = mediaType(headers['content-type']);
-    if (type === 'text/event-stream') {
+    const { stream, answer } = this.#surface;
+    if (type === 'text/event-stream' && stream !== null) {
       this.#cutter = this.#sink === null ? null : new EventCutter();
       this.#phase = this.#sink === null ? 'held' : 'streaming';
-    } else if (isJsonType(type) || type === '') this.#phase = 'json';
-    else this.#fail(this.#unusable('answered with neither JSON nor an event stream'));
+    } else if (isJsonType(type) || (type === '' && answer === 'json')) this.#phase = 'json';
+    else if (answer === 'bytes' && type !== 'text/html') this.#startBytes(headers);
+    else this.#fail(this.#unusable('answered in a form that was not asked for'));
+  }
+
+  /** A body that ends with its connection looks complete wherever it is cut. */
+  #startBytes(headers: AnswerHeaders): void {
+    const coding = String(headers['transfer-encoding'] ?? '');
+    if (headers['content-length'] !== undefined || /\bchunked$/i.test(coding)) this.#phase = 'bytes';
+    else this.#fail(this.#unusable('answered without saying where its answer ends'));
+  }
+
+  #pass(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#open();
+    if (!(this.#sink as EventSink).write(chunk)) controller.pause();
+  }
+
+  #endBytes(): void {
+    this.#open();
+    this.#complete(NOTHING);
   }
 
   #relay(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -189,7 +178,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
       return;
     }
     this.#open();
-    if (endsWithDone(events)) this.#complete(events);
+    const end = this.#endIn(events);
+    if (end !== -1) this.#complete(end === events.length ? events : events.subarray(0, end));
     else if (!(this.#sink as EventSink).write(events)) controller.pause();
   }
 
@@ -209,13 +199,19 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (!this.#isDone()) this.#fail(this.#unusable('ended its stream before it was complete'));
   }
 
-  /** True when all that is missing behind `[DONE]` is the blank line; the stream is then complete. */
+  /** True when all that is missing behind the last event is the blank line; the stream is then complete. */
   #isDone(): boolean {
     const rest = this.#cutter?.rest() ?? null;
-    if (this.#phase !== 'streaming' || rest === null || !endsWithDone(rest)) return false;
+    if (this.#phase !== 'streaming' || rest === null) return false;
+    const events = Buffer.concat([rest, BLANK_LINE]);
+    if (this.#endIn(events) === -1) return false;
     this.#open();
-    this.#complete(Buffer.concat([rest, BLANK_LINE]));
+    this.#complete(events);
     return true;
+  }
+
+  #endIn(events: Buffer): number {
+    return (this.#surface.stream as StreamShape).framing.endIn(events);
   }
 
   #collect(chunk: Buffer, limit: number): void {
@@ -242,8 +238,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   #endHeld(): void {
-    const body = this.#takeBody();
-    if (!endsWithDone(body)) {
+    const body = Buffer.concat([this.#takeBody(), BLANK_LINE]);
+    const end = this.#endIn(body);
+    if (end === -1) {
       this.#fail(this.#unusable('ended its stream before it was complete'));
       return;
     }
@@ -252,7 +249,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
       kind: 'events',
       status: this.status as number,
       headers: this.#headers,
-      body: Buffer.concat([body, BLANK_LINE]),
+      body: body.subarray(0, end),
     });
   }
 
@@ -286,6 +283,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 }
 
+const NOTHING = Buffer.alloc(0);
 const BLANK_LINE = Buffer.from('\n\n');
 
 function expire(attempt: Attempt): void {

@@ -1,6 +1,6 @@
 import { type ErrorBody, type ErrorCode, GatewayError, toErrorBody } from '../../errors.ts';
 import { mediaType } from '../../wire/headers.ts';
-import { isObject } from '../completion.ts';
+import { isObject } from '../json-value.ts';
 import type { AnswerHeaders } from './headers.ts';
 import type { Redact } from './redact.ts';
 

@@ -1,6 +1,8 @@
 import type { Pool } from 'undici';
 import type { DeploymentConfig } from '../../config/types.ts';
 import { toError } from '../../errors.ts';
+import type { LlmSurface } from '../../plugin-api/llm.ts';
+import { SURFACES } from '../surface/table.ts';
 import type { Attempt } from './attempt.ts';
 import { unreachable } from './failure.ts';
 import { addClientHeaders } from './headers.ts';
@@ -15,9 +17,11 @@ export class HttpUpstream implements Upstream {
   readonly #id: string;
   readonly #model: string;
   readonly #pool: Pool;
-  readonly #path: string;
+  readonly #paths: ReadonlyMap<LlmSurface, string>;
   /** Names and values in turn: what undici takes without building anything. */
   readonly #headers: readonly string[];
+  /** The same for bodies that bring their own `Content-Type`. */
+  readonly #headersButType: readonly string[];
   readonly #timeouts: Timeouts;
 
   /** @param baseUrl for example `https://api.openai.com/v1`; trusted, as all that the operator configures */
@@ -25,23 +29,30 @@ export class HttpUpstream implements Upstream {
     this.#id = config.id;
     this.#model = config.model;
     this.#pool = pools.of(baseUrl.origin);
-    this.#path = `${baseUrl.pathname.replace(/\/$/, '')}/chat/completions${baseUrl.search}`;
-    this.#headers = fixedHeaders(config);
+    this.#paths = pathsBelow(baseUrl);
+    const headers = fixedHeaders(config);
+    this.#headers = [...headers].flat();
+    this.#headersButType = [...headers].filter(([name]) => name !== 'content-type').flat();
     this.#timeouts = createTimeouts(config.timeoutMs);
     this.redact = createRedact(secretsOf(config));
   }
 
+  #headersFor(contentType: string | null): string[] {
+    if (contentType === null) return this.#headers.slice();
+    return [...this.#headersButType, 'content-type', contentType];
+  }
+
+  /** Only the upstream knows: it says 404 to what it does not serve. */
+  serves(): boolean {
+    return true;
+  }
+
   send(call: UpstreamCall, attempt: Attempt): void {
-    const headers = this.#headers.slice();
-    headers.push(
-      'accept',
-      call.body.stream ? 'text/event-stream' : 'application/json',
-      'x-request-id',
-      call.id,
-    );
+    const headers = this.#headersFor(call.body.contentType);
+    headers.push('accept', acceptOf(call), 'x-request-id', call.id);
     addClientHeaders(headers, call.clientHeaders);
     const options = {
-      path: this.#path,
+      path: this.#paths.get(call.surface.name) as string,
       method: 'POST',
       body: call.body.withModel(this.#model),
       headers,
@@ -56,7 +67,17 @@ export class HttpUpstream implements Upstream {
   }
 }
 
-function fixedHeaders(config: DeploymentConfig): readonly string[] {
+function acceptOf({ surface, body }: UpstreamCall): string {
+  if (surface.answer === 'bytes') return '*/*';
+  return body.stream ? 'text/event-stream' : 'application/json';
+}
+
+function pathsBelow({ pathname, search }: URL): ReadonlyMap<LlmSurface, string> {
+  const base = pathname.replace(/\/$/, '');
+  return new Map(SURFACES.map(({ name, upstreamPath }) => [name, `${base}${upstreamPath}${search}`]));
+}
+
+function fixedHeaders(config: DeploymentConfig): ReadonlyMap<string, string> {
   const headers = new Map<string, string>([
     ['content-type', 'application/json'],
     // The bytes are looked at on their way: a compressed answer could not be.
@@ -64,7 +85,7 @@ function fixedHeaders(config: DeploymentConfig): readonly string[] {
   ]);
   if (config.apiKey !== null) headers.set('authorization', `Bearer ${config.apiKey.reveal()}`);
   for (const [name, value] of Object.entries(config.headers)) headers.set(name.toLowerCase(), value);
-  return [...headers].flat();
+  return headers;
 }
 
 /** Operators put keys into `extra_headers` too. */

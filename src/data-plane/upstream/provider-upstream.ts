@@ -3,6 +3,8 @@ import { isGatewayError, toError } from '../../errors.ts';
 import type { Provider, ProviderResponse } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
 import { toClientError } from '../../wire/error-response.ts';
+import type { Surface } from '../surface/surface.ts';
+import { CHAT } from '../surface/table.ts';
 import type { Attempt } from './attempt.ts';
 import { UpstreamFailure, unusable } from './failure.ts';
 import { createRedact, type Redact } from './redact.ts';
@@ -17,6 +19,11 @@ export class ProviderUpstream implements Upstream {
   constructor(provider: Provider, deployment: Candidate) {
     this.#provider = provider;
     this.#deployment = deployment;
+  }
+
+  /** A provider's one method is `chat`. */
+  serves(surface: Surface): boolean {
+    return surface === CHAT;
   }
 
   send(call: UpstreamCall, attempt: Attempt): void {

@@ -1,65 +1,70 @@
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
-import { readBody } from '../wire/body.ts';
-import { charset, isJsonType, mediaType } from '../wire/headers.ts';
 import { type JsonMap, type Member, mapJsonObject } from './json-scan.ts';
+import type { JsonObject } from './json-value.ts';
+import type { RequestBody } from './request-body.ts';
+import type { Surface } from './surface/surface.ts';
 
-/** A chat request nests some ten levels; recursive readers behind the gateway die of some thousands. */
+/** A request nests some ten levels; recursive readers behind the gateway die of some thousands. */
 const MAX_DEPTH = 256;
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * A request's JSON body: the bytes as the client sent them and what the gateway has to know of them. The bytes are
  * what is forwarded, so that unknown fields, numbers and escapes reach the upstream as they were written.
  */
-export class ChatBody {
+export class JsonBody implements RequestBody {
   readonly bytes: Buffer;
-  /** The parsed body. Frozen by {@link ChatBody.guarded} only. */
+  readonly contentType: null = null;
+  /** The parsed body. Frozen by {@link JsonBody.guarded} only. */
   readonly json: JsonObject;
   readonly model: string;
   readonly stream: boolean;
   readonly #map: JsonMap;
-  readonly #modelAt: Member;
+  /** `null`: the request names no model, and its surface has one for that case. */
+  readonly #modelAt: Member | null;
 
-  private constructor(bytes: Buffer, json: JsonObject, map: JsonMap) {
+  private constructor(bytes: Buffer, json: JsonObject, map: JsonMap, surface: Surface) {
     this.bytes = bytes;
     this.json = json;
     this.#map = map;
     this.#modelAt = soleMember(map, 'model');
-    soleMember(map, 'stream', false);
-    this.model = readModel(json);
-    this.stream = readStream(json);
+    soleMember(map, 'stream');
+    this.model = readModel(json, surface);
+    this.stream = readStream(json, surface);
   }
 
   /**
    * Reads a body as it came.
    *
    * @throws GatewayError `invalid_json`: no JSON object in UTF-8, nested too deep, or with `model` or `stream` written
-   * twice; `invalid_request`: no usable `model`, or `stream` is no boolean
+   * twice; `invalid_request`: no usable `model`, or `stream` is no boolean, or asks for what the surface does
+   * not have
    */
-  static parse(bytes: Buffer): ChatBody {
+  static parse(bytes: Buffer, surface: Surface): JsonBody {
     const json = parseObject(bytes);
     const map = mapJsonObject(bytes);
     if (map.depth > MAX_DEPTH) throw invalidJson(`nested deeper than ${MAX_DEPTH} levels`);
-    return new ChatBody(bytes, json, map);
+    return new JsonBody(bytes, json, map, surface);
   }
 
   /** The body that a hook gave. */
-  static of(json: JsonObject): ChatBody {
-    return ChatBody.parse(Buffer.from(JSON.stringify(json)));
+  static of(json: JsonObject, surface: Surface): JsonBody {
+    return JsonBody.parse(Buffer.from(JSON.stringify(json)), surface);
   }
 
   /** The bytes with another model's name in them, and nothing else changed. */
   withModel(model: string): Buffer {
     if (model === this.model) return this.bytes;
+    const name = JSON.stringify(model);
+    if (this.#modelAt === null) return this.#withMember(`"model":${name}`);
     const { start, end } = this.#modelAt;
-    return Buffer.concat([
-      this.bytes.subarray(0, start),
-      Buffer.from(JSON.stringify(model)),
-      this.bytes.subarray(end),
-    ]);
+    return Buffer.concat([this.bytes.subarray(0, start), Buffer.from(name), this.bytes.subarray(end)]);
+  }
+
+  #withMember(member: string): Buffer {
+    const at = this.bytes.indexOf('{') + 1;
+    const text = this.#map.members.length === 0 ? member : `${member},`;
+    return Buffer.concat([this.bytes.subarray(0, at), Buffer.from(text), this.bytes.subarray(at)]);
   }
 
   /**
@@ -72,47 +77,6 @@ export class ChatBody {
     if (freeze(this.json) !== this.#map.memberCount) throw invalidJson('an object has the same key twice');
     return this.json;
   }
-}
-
-/**
- * The body of a chat request: what a middleware has left in `req.body`, or else what is still on the wire.
- *
- * @throws GatewayError `unsupported_media_type`, `body_too_large`, and those of {@link ChatBody.parse}
- */
-export async function readChatBody(
-  req: IncomingMessage & { readonly body?: unknown },
-  limit: number,
-): Promise<ChatBody> {
-  if (req.body !== undefined) return ChatBody.parse(toBytes(req.body));
-  refuseOtherMedia(req);
-  return ChatBody.parse(await readBody(req, limit));
-}
-
-function toBytes(body: unknown): Buffer {
-  if (Buffer.isBuffer(body)) return body;
-  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-}
-
-/** A missing content type is taken for JSON, as OpenAI's API does. */
-function refuseOtherMedia(req: IncomingMessage): void {
-  const type = req.headers['content-type'];
-  if (type !== undefined && type !== 'application/json') refuseOtherType(type);
-  const encoding = req.headers['content-encoding'];
-  if (encoding === undefined || encoding.trim().toLowerCase() === 'identity') return;
-  throw new GatewayError(
-    'unsupported_media_type',
-    `Content-Encoding is ${quote(encoding)}, expected none: request bodies are taken uncompressed`,
-  );
-}
-
-function refuseOtherType(type: string): void {
-  const set = charset(type);
-  if (isJsonType(mediaType(type)) && (set === null || set === 'utf-8' || set === 'utf8')) return;
-  throw new GatewayError(
-    'unsupported_media_type',
-    `Content-Type is ${quote(type)}, expected application/json in UTF-8`,
-  );
 }
 
 function parseObject(bytes: Buffer): JsonObject {
@@ -135,9 +99,7 @@ function parseJson(text: string): unknown {
  * The one member called `name`. A repeated key is refused, and so is one that differs in case alone: readers that
  * ignore case (Go's encoding/json) would let `Model` override the `model` that the gateway has checked.
  */
-function soleMember(map: JsonMap, name: string, required?: true): Member;
-function soleMember(map: JsonMap, name: string, required: false): Member | null;
-function soleMember(map: JsonMap, name: string, required = true): Member | null {
+function soleMember(map: JsonMap, name: string): Member | null {
   let found: Member | null = null;
   for (const member of map.members) {
     if (member.key.length !== name.length || member.key.toLowerCase() !== name) continue;
@@ -145,20 +107,23 @@ function soleMember(map: JsonMap, name: string, required = true): Member | null 
       throw invalidJson(`"${name}" is written twice or in another case`);
     found = member;
   }
-  if (found === null && required) throw invalidRequest(name, 'is missing');
   return found;
 }
 
-function readModel(json: JsonObject): string {
-  const { model } = json;
+function readModel({ model }: JsonObject, { defaultModel }: Surface): string {
   if (typeof model === 'string' && model.trim() !== '') return model;
+  if (model == null && defaultModel !== null) return defaultModel;
+  if (model === undefined) throw invalidRequest('model', 'is missing');
   throw invalidRequest('model', 'must be a string that is not blank');
 }
 
-function readStream(json: JsonObject): boolean {
-  const { stream } = json;
-  if (stream === undefined || stream === null) return false;
-  if (typeof stream === 'boolean') return stream;
+function readStream({ stream }: JsonObject, surface: Surface): boolean {
+  // Bytes come as they come, and what asks for them otherwise is a word between client and upstream.
+  if (stream === undefined || stream === null || stream === false || surface.answer === 'bytes') return false;
+  if (stream === true && surface.stream === null) {
+    throw invalidRequest('stream', `must not be true: ${surface.path} has no streams`);
+  }
+  if (stream === true) return true;
   throw invalidRequest('stream', 'must be true or false');
 }
 
@@ -181,8 +146,4 @@ function invalidJson(why: string): GatewayError {
 
 function invalidRequest(param: string, what: string): GatewayError {
   return new GatewayError('invalid_request', `The parameter "${param}" ${what}`, { param });
-}
-
-function quote(value: string): string {
-  return JSON.stringify(value.slice(0, 80));
 }

@@ -6,15 +6,18 @@ import { toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import { Call } from './call.ts';
 import { toCallRecord } from './call-record.ts';
-import { ChatBody, readChatBody } from './chat-body.ts';
 import { ClientAnswer } from './client-answer.ts';
 import { deliverHookAnswer, deliverWhole } from './deliver.ts';
+import { JsonBody } from './json-body.ts';
 import { assertMayUse } from './models.ts';
+import { readRequestBody } from './request-body.ts';
 import type { Router } from './routing/router.ts';
+import { assertGuarded } from './surface/phases.ts';
+import type { Surface } from './surface/surface.ts';
 import { type Routed, Trial } from './trial.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
 
-export interface ChatOptions {
+export interface LlmHandlerOptions {
   readonly router: Router;
   readonly numRetries: number;
   /** Bytes. */
@@ -22,39 +25,45 @@ export interface ChatOptions {
   readonly log: Logger;
 }
 
-/** `POST /v1/chat/completions`. */
-export class ChatCompletions {
+/** Serves the calls of every {@link Surface}. */
+export class LlmHandler {
   readonly #trial: Trial;
   readonly #bodyLimit: number;
   readonly #log: Logger;
 
-  constructor(options: ChatOptions) {
+  constructor(options: LlmHandlerOptions) {
     this.#trial = new Trial(options);
     this.#bodyLimit = options.bodyLimit;
     this.#log = options.log;
   }
 
   /** Serves one call. Never rejects: every failure has become an answer. */
-  async handle(req: GatewayRequest, res: GatewayResponse, pipeline: Pipeline): Promise<void> {
+  async handle(
+    surface: Surface,
+    req: GatewayRequest,
+    res: GatewayResponse,
+    pipeline: Pipeline,
+  ): Promise<void> {
     const answer = new ClientAnswer(req, res);
     let call: Call | null = null;
     let failure: GatewayError | null = null;
     try {
       answer.beginWait();
-      const body = await readChatBody(req, this.#bodyLimit);
+      const body = await readRequestBody(req, surface, this.#bodyLimit);
       answer.endWait();
-      call = new Call(req, answer, pipeline, body);
+      call = new Call(surface, req, answer, pipeline, body);
       await this.#serve(call);
     } catch (thrown) {
-      failure = this.#fail(req, answer, call, thrown);
+      failure = this.#fail(surface, req, answer, call, thrown);
     }
     if (call !== null && pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
   }
 
   /** The phases of a call, in their order. */
   async #serve(call: Call): Promise<void> {
-    const { llm } = call.pipeline;
+    const { llm } = call;
     call.prepare();
+    assertGuarded(call.surface, call.pipeline.llm);
     const response = await applyRequestHooks(call);
     assertMayUse(call.identity, call.body.model);
     if (response !== null) {
@@ -66,31 +75,38 @@ export class ChatCompletions {
     if (routed !== null) await deliver(call, routed);
   }
 
-  #fail(req: GatewayRequest, answer: ClientAnswer, call: Call | null, thrown: unknown): GatewayError | null {
+  #fail(
+    surface: Surface,
+    req: GatewayRequest,
+    answer: ClientAnswer,
+    call: Call | null,
+    thrown: unknown,
+  ): GatewayError | null {
     call?.stopUpstream();
     if (answer.gone || thrown instanceof ClientGoneError) return null;
     const failed = thrown instanceof UpstreamFailure ? thrown : null;
     const error = failed?.error ?? toClientError(thrown);
     if (error.code === 'internal_error') {
-      this.#log.error('chat completion failed', {
+      this.#log.error('llm call failed', {
         requestId: req.id,
+        surface: surface.name,
         cause: toError(error.cause ?? thrown).message,
       });
     }
     answer.error(error, failed ?? {});
     const request = call?.seenRequest;
-    if (request != null) call?.pipeline.llm.onError?.(request, error);
+    if (request != null) call?.llm.onError?.(request, error);
     return error;
   }
 }
 
 /** Resolves to the answer that a hook gave, `null` when the call goes on. */
 async function applyRequestHooks(call: Call): Promise<Readonly<Record<string, unknown>> | null> {
-  const { onRequest } = call.pipeline.llm;
+  const { onRequest } = call.llm;
   if (onRequest === null) return null;
   const before = call.request;
   const { request, response } = await onRequest(before);
-  if (request.body !== before.body) call.body = ChatBody.of(request.body);
+  if (request.body !== before.body) call.body = JsonBody.of(request.body, call.surface);
   return response;
 }
 

@@ -1,35 +1,26 @@
-import { deepFreeze } from '../freeze.ts';
-import type { LlmChunk, LlmResponse, LlmUsage } from '../plugin-api/llm.ts';
+import type { LlmChunk } from '../../plugin-api/llm.ts';
+import { DONE_FRAMING } from '../framing.ts';
+import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
+import type { Assembler, StreamShape } from './surface.ts';
+import { usageOf } from './usage.ts';
 
-type JsonObject = Readonly<Record<string, unknown>>;
-
-/** A chat completion as hooks and evaluators see it. */
-export function toLlmResponse(body: JsonObject): LlmResponse {
-  return Object.freeze({ body: deepFreeze(body), text: textOf(body), usage: usageOf(body) });
-}
-
-/** OpenAI's `usage` of a completion or a chunk, `null` when it has none. */
-export function usageOf(body: JsonObject): LlmUsage | null {
-  const { usage } = body;
-  if (!isObject(usage)) return null;
-  const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = usage;
-  if (typeof prompt !== 'number' || typeof completion !== 'number') return null;
-  return {
-    promptTokens: prompt,
-    completionTokens: completion,
-    totalTokens: typeof total === 'number' ? total : prompt + completion,
-  };
-}
+/** The streams of `/v1/chat/completions`. */
+export const CHAT_STREAM: StreamShape = Object.freeze({
+  framing: DONE_FRAMING,
+  usageOf,
+  assembler: () => new ChatAssembler(),
+  replay: (body: JsonObject, request: JsonObject) => toChunks(body, wantsUsage(request)),
+});
 
 /** All that a reader of the answer gets to see: text, refusals, reasoning and the arguments of tool calls. */
-export function textOf(body: JsonObject): string {
+export function textOfChat(body: JsonObject): string {
   return objectsIn(body.choices)
     .flatMap((choice) => textsOfMessage(choice.message))
     .join('\n');
 }
 
 /** Puts a streamed answer together from its chunks. */
-export class CompletionAssembler {
+export class ChatAssembler implements Assembler {
   readonly #choices = new Map<number, MutableChoice>();
   #head: JsonObject = {};
   #usage: unknown = null;
@@ -41,7 +32,7 @@ export class CompletionAssembler {
   }
 
   /** The answer so far, in the shape of an answer that was not streamed. */
-  completion(): JsonObject {
+  whole(): JsonObject {
     const { choices: _choices, object: _object, usage: _usage, ...head } = this.#head;
     const choices = [...this.#choices.values()].sort((a, b) => a.index - b.index);
     const body = { ...head, object: 'chat.completion', choices };
@@ -81,16 +72,6 @@ export function wantsUsage(requestBody: JsonObject): boolean {
   return isObject(options) && options.include_usage === true;
 }
 
-/** True for what `JSON.parse` makes of `{…}`. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The objects of a list; empty when it is no list. */
-export function objectsIn(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
-}
-
 interface MutableChoice {
   readonly index: number;
   readonly message: Record<string, unknown>;
@@ -104,7 +85,7 @@ function textsOfMessage(message: unknown): string[] {
     isObject(call.function) ? call.function.arguments : undefined,
   );
   const texts = [message.content, message.refusal, message.reasoning_content, message.reasoning];
-  return [...texts, ...calls].filter((text): text is string => typeof text === 'string' && text !== '');
+  return textsIn([...texts, ...calls]);
 }
 
 /** Strings grow, tool calls are merged by their index, everything else is replaced. */
@@ -140,8 +121,9 @@ function mergeToolCall(call: JsonObject, delta: JsonObject): JsonObject {
   return { ...call, ...rest, function: merged };
 }
 
-function mergeLogprobs(before: JsonObject | undefined, more: JsonObject): JsonObject {
-  if (before === undefined) return more;
+/** Logprobs come in pieces as the text does: their lists grow. */
+export function mergeLogprobs(before: JsonObject | null | undefined, more: JsonObject): JsonObject {
+  if (before == null) return more;
   const merged: Record<string, unknown> = { ...before };
   for (const [key, value] of Object.entries(more)) {
     const old = merged[key];

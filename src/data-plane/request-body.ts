@@ -1,0 +1,99 @@
+import { GatewayError } from '../errors.ts';
+import { readBody } from '../wire/body.ts';
+import { charset, isJsonType, mediaType } from '../wire/headers.ts';
+import type { GatewayRequest } from '../wire/message.ts';
+import { FormBody } from './form-body.ts';
+import { JsonBody } from './json-body.ts';
+import type { JsonObject } from './json-value.ts';
+import { boundaryOf } from './multipart-scan.ts';
+import type { Surface } from './surface/surface.ts';
+
+/**
+ * A request's body: the bytes as the client sent them and what the gateway has to know of them. The bytes are what is
+ * forwarded.
+ */
+export interface RequestBody {
+  readonly bytes: Buffer;
+  /** What the upstream gets as `Content-Type`; `null` for plain JSON. */
+  readonly contentType: string | null;
+  readonly model: string;
+  readonly stream: boolean;
+  /** The body as plugins see it. */
+  readonly json: JsonObject;
+  /**
+   * {@link json} for those who judge it, deeply frozen.
+   *
+   * @throws GatewayError `invalid_json`, when two readers may take the body differently
+   */
+  guarded(): JsonObject;
+  /** The bytes with another model's name in them, and nothing else changed. */
+  withModel(model: string): Buffer;
+}
+
+/**
+ * The body of a request: what a middleware has left in `req.body`, or else what is still on the wire.
+ *
+ * @param limit in bytes
+ * @throws GatewayError `unsupported_media_type`, `body_too_large`, and those of {@link JsonBody.parse} and
+ * {@link FormBody.parse}
+ */
+export async function readRequestBody(
+  req: GatewayRequest,
+  surface: Surface,
+  limit: number,
+): Promise<RequestBody> {
+  if (surface.request === 'multipart') return readForm(req, limit);
+  if (req.body !== undefined) return JsonBody.parse(toJsonBytes(req.body), surface);
+  refuseOtherMedia(req);
+  return JsonBody.parse(await readBody(req, limit), surface);
+}
+
+async function readForm(req: GatewayRequest, limit: number): Promise<RequestBody> {
+  const { 'content-type': type = '' } = req.headers;
+  boundaryOf(type);
+  refuseEncoded(req);
+  if (req.body === undefined) return FormBody.parse(await readBody(req, limit), type);
+  if (req.body instanceof Uint8Array) return FormBody.parse(toBuffer(req.body), type);
+  throw new GatewayError(
+    'invalid_request',
+    'The form has been parsed by a middleware, and cannot be passed on any more',
+  );
+}
+
+function toJsonBytes(body: unknown): Buffer {
+  if (body instanceof Uint8Array) return toBuffer(body);
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** A missing content type is taken for JSON, as OpenAI's API does. */
+function refuseOtherMedia(req: GatewayRequest): void {
+  const type = req.headers['content-type'];
+  if (type !== undefined && type !== 'application/json') refuseOtherType(type);
+  refuseEncoded(req);
+}
+
+function refuseEncoded(req: GatewayRequest): void {
+  const encoding = req.headers['content-encoding'];
+  if (encoding === undefined || encoding.trim().toLowerCase() === 'identity') return;
+  throw new GatewayError(
+    'unsupported_media_type',
+    `Content-Encoding is ${quote(encoding)}, expected none: request bodies are taken uncompressed`,
+  );
+}
+
+function refuseOtherType(type: string): void {
+  const set = charset(type);
+  if (isJsonType(mediaType(type)) && (set === null || set === 'utf-8' || set === 'utf8')) return;
+  throw new GatewayError(
+    'unsupported_media_type',
+    `Content-Type is ${quote(type)}, expected application/json in UTF-8`,
+  );
+}
+
+function quote(value: string): string {
+  return JSON.stringify(value.slice(0, 80));
+}
