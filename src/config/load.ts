@@ -123,6 +123,7 @@ function readPlugins(read: Read, env: ConfigInput['env'], settings: SettingsSour
     startupTimeoutMs: read(VARIABLES.startupTimeoutMs),
     shutdownTimeoutMs: read(VARIABLES.shutdownTimeoutMs),
     callTimeoutMs: read(VARIABLES.callTimeoutMs),
+    stallTimeoutMs: read(VARIABLES.stallTimeoutMs),
     failureThreshold: read(VARIABLES.failureThreshold),
     failureWindowMs: read(VARIABLES.failureWindowMs),
     cooldownMs: read(VARIABLES.cooldownMs),
