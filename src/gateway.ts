@@ -110,14 +110,17 @@ class ConfiguredGateway implements Gateway {
 
   /** Listens first: a port that is taken should not cost the plugins a start. */
   async #start(): Promise<{ readonly port: number }> {
-    const { http, host } = this.#parts;
+    const { http, host, watchdog } = this.#parts;
     const uninstall = installHostModule();
     const where = { host: this.#config.server.host };
     try {
       const { port } = await http.listen();
       this.#log.info(`listening on ${toUrl(where.host, port)}`, { event: 'listening', ...where, port });
-      await host.load();
-      await host.start();
+      watchdog.start();
+      await watchdog.patiently(async () => {
+        await host.load();
+        await host.start();
+      });
       if (this.#stopping.signal.aborted) return { port };
       this.#enter('ready');
       this.#log.info('ready', { event: 'ready', ...where, port, plugins: host.list().order.length });
@@ -153,8 +156,9 @@ class ConfiguredGateway implements Gateway {
   }
 
   async #close(): Promise<void> {
-    const { host, dataPlane, outbound, store } = this.#parts;
-    await host.stop();
+    const { host, dataPlane, outbound, store, watchdog } = this.#parts;
+    await watchdog.patiently(() => host.stop());
+    await watchdog.stop();
     await dataPlane.close();
     await outbound.close();
     store.close();

@@ -25,6 +25,7 @@ const STAGES = [
   'policy',
   'order',
   'lifecycle',
+  'watchdog',
   'registrar',
   'pipeline',
   'data-plane',

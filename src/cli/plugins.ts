@@ -1,3 +1,4 @@
+import { UNGUARDED } from '../composition/admit.ts';
 import { loadPlugins } from '../composition/plugin-loader.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import type { Owner } from '../containment/owner.ts';
@@ -45,6 +46,8 @@ async function inspect(config: GatewayConfig): Promise<{ registry: PluginRegistr
       config,
       registry,
       createOwner: (identity) => ({ ...identity, ...UNCALLED }),
+      guard: UNGUARDED,
+      onHeld: () => undefined,
       onFailed: (record, error) => registry.transition(record, 'fail', toReason(error)),
     });
     return { registry, order };

@@ -3,6 +3,7 @@ import type { PluginsConfig } from '../config/types.ts';
 import { loadPlugin } from '../discovery/load.ts';
 import type { LoadedPlugin, PluginCandidate, ResolvedMetadata } from '../discovery/types.ts';
 import { isGatewayError, PluginLoadError, PluginTimeoutError } from '../errors.ts';
+import type { HeldPlugin, StoredQuarantine } from '../lifecycle/quarantine-store.ts';
 import type { PluginReason } from '../lifecycle/record.ts';
 import { checkActivation } from '../policy/activation.ts';
 import { checkAllowlist } from '../policy/allowlist.ts';
@@ -15,6 +16,8 @@ export type Admission = { readonly name: string; readonly metadata: ResolvedMeta
   | { readonly verdict: 'inactive'; readonly reason: PluginReason }
   /** Policy says no. */
   | { readonly verdict: 'rejected'; readonly error: Error }
+  /** It was quarantined for what its code did: that is not run. */
+  | { readonly verdict: 'held'; readonly quarantine: StoredQuarantine }
   /** It may load, but cannot. */
   | { readonly verdict: 'failed'; readonly error: Error }
 );
@@ -24,12 +27,28 @@ type AdmissionPolicy = Pick<
   'allowlist' | 'allowedCapabilities' | 'disabled' | 'environment' | 'lock' | 'lockfile' | 'startupTimeoutMs'
 >;
 
+/** What surrounds the import of a candidate's code. */
+export interface ImportGuard {
+  /** Plugins that are not imported. */
+  readonly held: readonly HeldPlugin[];
+  /** Runs the import, and sees to it that a module that never returns is named. */
+  readonly watch: <T>(name: string, candidate: PluginCandidate, load: () => Promise<T>) => Promise<T>;
+}
+
+/** Nobody is held, nobody watches. */
+export const UNGUARDED: ImportGuard = { held: [], watch: (_name, _candidate, load) => load() };
+
 /**
  * Decides about one candidate, in the order of the plugin document's "Load Order": allowlist, before any of its code
- * is read; whether it is wanted; what discovery found wrong; the manifest's capabilities; the lock file; the import,
+ * is read; whether it is wanted; what discovery found wrong; the manifest's capabilities; whether it is held; the lock
+ * file; the import,
  * with a deadline; the code's capabilities.
  */
-export async function admit(candidate: PluginCandidate, policy: AdmissionPolicy): Promise<Admission> {
+export async function admit(
+  candidate: PluginCandidate,
+  policy: AdmissionPolicy,
+  guard: ImportGuard,
+): Promise<Admission> {
   const known = { name: nameBeforeLoad(candidate), metadata: candidate.manifest?.metadata ?? null };
   const denied = checkAllowlist(candidate, policy.allowlist);
   if (denied !== null) return { ...known, verdict: 'rejected', error: denied };
@@ -38,10 +57,13 @@ export async function admit(candidate: PluginCandidate, policy: AdmissionPolicy)
   if (candidate.problem !== null) return { ...known, ...refusal(candidate.problem) };
   const forbidden = known.metadata && checkCapabilities(known.metadata, policy.allowedCapabilities);
   if (forbidden !== null) return { ...known, verdict: 'rejected', error: forbidden };
+  const hold = findHold(candidate, guard.held);
+  if (hold !== undefined) return { ...known, name: hold.name, verdict: 'held', quarantine: hold.quarantine };
   try {
     const differs = await findLockProblem(candidate, policy);
     if (differs !== null) return { ...known, verdict: 'rejected', error: differs };
-    return judgeLoaded(await loadWithin(candidate, policy.startupTimeoutMs), policy);
+    const load = (): Promise<LoadedPlugin> => loadWithin(candidate, policy.startupTimeoutMs);
+    return judgeLoaded(await guard.watch(known.name, candidate, load), policy);
   } catch (error) {
     return { ...known, ...refusal(error) };
   }
@@ -55,6 +77,14 @@ function judgeLoaded(loaded: LoadedPlugin, policy: AdmissionPolicy): Admission {
   const forbidden = checkCapabilities(metadata, policy.allowedCapabilities);
   if (forbidden !== null) return { ...known, verdict: 'rejected', error: forbidden };
   return { ...known, verdict: 'loaded', loaded };
+}
+
+/** By its specifier, since its code may have another name for it than can be known before; else by its name. */
+function findHold(candidate: PluginCandidate, held: readonly HeldPlugin[]): HeldPlugin | undefined {
+  const name = nameBeforeLoad(candidate);
+  return (
+    held.find(({ specifier }) => specifier === candidate.specifier) ?? held.find((each) => each.name === name)
+  );
 }
 
 /** Security refuses; everything else is a failure, to which the plugin's failure mode applies. */

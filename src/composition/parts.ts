@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import type { Logger } from 'winston';
 import type { GatewayConfig } from '../config/types.ts';
 import { Containment } from '../containment/containment.ts';
 import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
+import { toError } from '../errors.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { HttpServer } from '../http/types.ts';
 import type { PluginAbortError } from '../lifecycle/abort.ts';
@@ -13,6 +15,7 @@ import { namespaced } from '../storage/namespaced.ts';
 import { type EmbeddedStore, openSqliteStore } from '../storage/sqlite-store.ts';
 import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { Watchdog } from '../watchdog/watchdog.ts';
 import type { OperatorAction } from './operator-action.ts';
 import { createContextFactory } from './plugin-context.ts';
 import { PluginHost } from './plugin-host.ts';
@@ -28,6 +31,7 @@ export interface GatewayParts {
   readonly http: HttpServer;
   readonly outbound: OutboundPolicy;
   readonly store: EmbeddedStore;
+  readonly watchdog: Watchdog;
 }
 
 export interface PartsOptions {
@@ -52,24 +56,52 @@ export function createParts(options: PartsOptions): GatewayParts {
   const { config, log } = options;
   const { deployments, routing, server } = config;
   const containment = new Containment();
+  const tombstoneDir = join(config.dataDir, 'tombstones');
+  const watchdog = createWatchdog(options, containment, tombstoneDir);
   const metrics = createMetrics();
   const outbound = createOutboundPolicy(config.outbound);
   const dataPlane = createDataPlane({ deployments, routing, bodyLimit: server.bodyLimit, log });
   const store = openSqliteStore({ dir: config.dataDir, clock: Date });
-  const host = createHost({ ...options, containment, dataPlane, metrics, outbound, store });
+  const host = createHost({
+    ...options,
+    containment,
+    dataPlane,
+    metrics,
+    outbound,
+    store,
+    watchdog,
+    tombstoneDir,
+  });
   const http = createHttp(options, { dataPlane, host, metrics });
   metrics.observeHttp(http.stats);
   metrics.observePlugins(() => host.list().plugins);
-  return { containment, dataPlane, host, http, outbound, store };
+  return { containment, dataPlane, host, http, outbound, store, watchdog };
+}
+
+function createWatchdog({ config, log }: PartsOptions, { spotlight }: Containment, dir: string): Watchdog {
+  const { stallTimeoutMs, startupTimeoutMs, shutdownTimeoutMs } = config.plugins;
+  return new Watchdog({
+    spotlight: spotlight.memory,
+    dir,
+    stallMs: stallTimeoutMs,
+    patienceMs: Math.max(startupTimeoutMs, shutdownTimeoutMs),
+    onFailure: (error) =>
+      log.error('the watchdog failed: a plugin that loops will not be noticed', {
+        event: 'watchdog_failed',
+        error: toError(error),
+      }),
+  });
 }
 
 type HostParts = PartsOptions &
   Omit<GatewayParts, 'host' | 'http'> & {
     readonly metrics: Metrics;
+    readonly tombstoneDir: string;
   };
 
 function createHost(parts: HostParts): PluginHost {
-  const { config, log, containment, dataPlane, metrics, outbound, store, onAbort, stopping } = parts;
+  const { config, log, containment, dataPlane, metrics, outbound, store, watchdog, tombstoneDir } = parts;
+  const { onAbort, onOperatorAction, stopping } = parts;
   const exports = new ExportQueue(containment);
   const host: PluginHost = new PluginHost({
     config,
@@ -90,6 +122,10 @@ function createHost(parts: HostParts): PluginHost {
       pluginMetrics: (plugin) => metrics.forPlugin(plugin),
     }),
     onAbort,
+    watchdog,
+    tombstoneDir,
+    // The processes that go on are told, so that they do not meet the same end.
+    onCulprit: (culprit) => onOperatorAction({ kind: 'quarantine', ...culprit }),
     stopping,
   });
   return host;

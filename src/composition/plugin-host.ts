@@ -5,10 +5,10 @@ import type { Owner } from '../containment/owner.ts';
 import { GatewayError } from '../errors.ts';
 import type { PluginAbortError } from '../lifecycle/abort.ts';
 import { checkHealth } from '../lifecycle/health.ts';
-import { QuarantineStore } from '../lifecycle/quarantine-store.ts';
+import { QuarantineStore, type StoredQuarantine } from '../lifecycle/quarantine-store.ts';
 import type { PluginRecord } from '../lifecycle/record.ts';
 import { PluginRegistry } from '../lifecycle/registry.ts';
-import { placeholder } from '../lifecycle/silhouette.ts';
+import { outline, placeholder } from '../lifecycle/silhouette.ts';
 import { Starter } from '../lifecycle/start.ts';
 import { stopAll } from '../lifecycle/stop.ts';
 import { Supervisor } from '../lifecycle/supervisor.ts';
@@ -23,8 +23,11 @@ import { createNameTable } from '../registrar/name-table.ts';
 import { createPluginRoutes } from '../registrar/plugin-routes.ts';
 import { createRegistrar } from '../registrar/registrar.ts';
 import type { PluginLedger } from '../telemetry/plugin-ledger.ts';
-import { loadPlugins } from './plugin-loader.ts';
+import type { Watchdog } from '../watchdog/watchdog.ts';
+import type { ImportGuard } from './admit.ts';
+import { loadHeld, loadPlugins } from './plugin-loader.ts';
 import { pluginWarnings } from './plugin-warnings.ts';
+import { type Culprit, readTombstones } from './tombstones.ts';
 
 /** Longest wait for one plugin's `healthCheck`, unless calls into plugins may take even less. */
 const HEALTH_TIMEOUT_MS = 5000;
@@ -42,6 +45,11 @@ export interface PluginHostOptions {
   readonly gatewayPaths: readonly string[];
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
   readonly onAbort: (error: PluginAbortError) => void;
+  readonly watchdog: Watchdog;
+  /** Folder that the watchdog leaves tombstones in. */
+  readonly tombstoneDir: string;
+  /** Told of plugins that are quarantined because they held up an earlier process. */
+  readonly onCulprit: (culprit: Culprit) => void;
   /** Aborted when the gateway is stopped, which may be before its plugins have started. */
   readonly stopping: AbortSignal;
 }
@@ -93,9 +101,11 @@ export class PluginHost {
       now: Date.now,
       onAbort,
       release,
+      load: (record) => loadHeld(record, config, this.#importGuard([])),
     });
     this.#pipeline = options.compile([]);
     this.#registry.onTransition((record) => {
+      this.#introduce(record);
       if (record.state !== 'stopped') this.#recompile();
     });
   }
@@ -111,10 +121,14 @@ export class PluginHost {
    * @throws PluginDependencyError, PluginAbortError
    */
   async load(): Promise<void> {
-    const { config, containment, ledger, log } = this.#options;
+    const { config, containment, ledger, log, tombstoneDir, onCulprit } = this.#options;
+    const store = this.#quarantines;
+    for (const culprit of await readTombstones(tombstoneDir, { store, log })) onCulprit(culprit);
     await loadPlugins({
       config,
       registry: this.#registry,
+      guard: this.#importGuard(await store.held()),
+      onHeld: (record, quarantine) => this.#restore(record, quarantine),
       createOwner: (identity, record) => {
         const owner: Owner = {
           ...identity,
@@ -166,7 +180,7 @@ export class PluginHost {
 
   async release(name: string): Promise<PluginView> {
     const record = this.#require(name);
-    await this.#supervisor.release(record);
+    await this.#options.watchdog.patiently(() => this.#supervisor.release(record));
     return toView(record, Date.now());
   }
 
@@ -192,15 +206,36 @@ export class PluginHost {
   /** Sticky quarantines of an earlier run: the plugin is not started, and what it guarded stays shut. */
   async #restoreQuarantines(): Promise<void> {
     for (const record of this.#registry.inOrder()) {
+      if (record.state === 'quarantined') continue;
       const stored = await this.#quarantines.load(record.name);
-      if (stored === null) continue;
-      record.quarantine = { since: stored.since, until: null, cause: stored.cause };
-      if (stored.silhouette !== null) {
-        record.bag = placeholder(stored.silhouette);
-        for (const { method, path } of record.bag.routes) this.#routes.claim(record.name, method, [path]);
-      }
-      this.#registry.transition(record, 'quarantine', { code: stored.code, message: stored.cause });
+      if (stored !== null) this.#restore(record, stored);
     }
+  }
+
+  #restore(record: PluginRecord, { since, cause, code, silhouette }: StoredQuarantine): void {
+    record.quarantine = { since, until: null, cause };
+    if (silhouette !== null) {
+      record.bag = placeholder(silhouette);
+      for (const { method, path } of record.bag.routes) this.#routes.claim(record.name, method, [path]);
+    }
+    this.#registry.transition(record, 'quarantine', { code, message: cause });
+  }
+
+  #importGuard(held: ImportGuard['held']): ImportGuard {
+    const { watchdog } = this.#options;
+    return {
+      held,
+      watch: (name, { specifier, isFile, entry, root }, load) =>
+        watchdog.duringImport({ name, specifier, root: isFile ? entry : root }, load),
+    };
+  }
+
+  /** Makes a plugin known to the watchdog, and what has to stay shut if it is left out of the next start. */
+  #introduce({ name, candidate, owner, bag }: PluginRecord): void {
+    const { containment, watchdog } = this.#options;
+    const id = containment.spotlight.enroll(owner);
+    watchdog.suspect({ id, name, specifier: candidate.specifier, root: owner.root });
+    if (bag !== null) watchdog.outline(name, outline(bag));
   }
 
   #recompile(): void {

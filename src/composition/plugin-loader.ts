@@ -3,13 +3,15 @@ import { Breaker } from '../containment/breaker.ts';
 import type { Owner } from '../containment/owner.ts';
 import { discover } from '../discovery/candidates.ts';
 import type { PluginCandidate } from '../discovery/types.ts';
-import { PluginLoadError } from '../errors.ts';
+import { GatewayError, PluginLoadError } from '../errors.ts';
+import { PluginRenamedError } from '../lifecycle/abort.ts';
 import { effectiveFailureMode } from '../lifecycle/failure-mode.ts';
+import type { StoredQuarantine } from '../lifecycle/quarantine-store.ts';
 import { createRecord, type PluginRecord } from '../lifecycle/record.ts';
 import type { PluginRegistry } from '../lifecycle/registry.ts';
 import { toReason } from '../lifecycle/start.ts';
 import { type OrderNode, type ResolvedOrder, resolveOrder } from '../order/order.ts';
-import { type Admission, admit } from './admit.ts';
+import { type Admission, admit, type ImportGuard } from './admit.ts';
 import { underLock } from './plugin-lock.ts';
 
 export interface LoaderOptions {
@@ -18,6 +20,9 @@ export interface LoaderOptions {
   readonly registry: PluginRegistry;
   /** `record` gives the record once it exists. */
   readonly createOwner: (identity: Pick<Owner, 'name' | 'root'>, record: () => PluginRecord) => Owner;
+  readonly guard: ImportGuard;
+  /** Takes note of a plugin that was quarantined in an earlier run and is not imported. */
+  readonly onHeld: (record: PluginRecord, quarantine: StoredQuarantine) => void;
   /** Applies the failure mode of a plugin that cannot be loaded. */
   readonly onFailed: (record: PluginRecord, error: Error) => void;
 }
@@ -33,34 +38,82 @@ const HOLDS_NAME: ReadonlySet<PluginRecord['state']> = new Set(['loaded', 'faile
 export async function loadPlugins(options: LoaderOptions): Promise<ResolvedOrder> {
   const { config, registry } = options;
   const { specifiers, dirs } = config.plugins;
+  const held = new Set<PluginRecord>();
   const found = discover({ specifiers, dirs, cwd: config.cwd });
-  for (const candidate of underLock(found, config.plugins.lock)) await load(options, candidate);
-  const order = resolveOrder(toNodes(registry));
-  registry.setOrder(order.names.filter((name) => registry.get(name)?.state === 'loaded'));
+  for (const candidate of underLock(found, config.plugins.lock)) {
+    const { record, verdict } = await load(options, candidate);
+    if (verdict === 'held') held.add(record);
+  }
+  const order = resolveOrder(toNodes(registry, held));
+  registry.setOrder(order.names.filter((name) => takesPlace(registry.get(name), held)));
   return order;
 }
 
-async function load(options: LoaderOptions, candidate: PluginCandidate): Promise<void> {
-  const { config, registry, onFailed } = options;
-  const admission = refuseSecond(registry, candidate, await admit(candidate, config.plugins));
+/** What an operator may release has its place in the order, though its code has not been imported. */
+function takesPlace(record: PluginRecord | undefined, held: ReadonlySet<PluginRecord>): boolean {
+  return record !== undefined && (record.state === 'loaded' || held.has(record));
+}
+
+/**
+ * Imports a plugin that was held.
+ *
+ * @throws what keeps it from being loaded; PluginRenamedError when its code gives it another name
+ */
+export async function loadHeld(
+  record: PluginRecord,
+  config: GatewayConfig,
+  guard: ImportGuard,
+): Promise<void> {
+  const admission = await admit(record.candidate, config.plugins, { ...guard, held: [] });
+  if (admission.verdict === 'rejected' || admission.verdict === 'failed') throw admission.error;
+  if (admission.verdict !== 'loaded')
+    throw new GatewayError('conflict', `It is ${admission.verdict} now`, { plugin: record.name });
+  if (admission.name !== record.name) throw new PluginRenamedError(record.name, admission.name);
+  record.plugin = admission.loaded.plugin;
+  record.metadata = admission.metadata;
+  record.failureMode = effectiveFailureMode(admission.metadata.failureMode, config.plugins.failureMode);
+}
+
+async function load(
+  options: LoaderOptions,
+  candidate: PluginCandidate,
+): Promise<{ readonly record: PluginRecord; readonly verdict: Admission['verdict'] }> {
+  const { config, registry, guard } = options;
+  const admission = refuseSecond(registry, candidate, await admit(candidate, config.plugins, guard));
   const record = toRecord(options, candidate, admission);
   registry.add(record);
+  enter(options, record, admission);
+  return { record, verdict: admission.verdict };
+}
+
+function enter(
+  { registry, onHeld, onFailed }: LoaderOptions,
+  record: PluginRecord,
+  admission: Admission,
+): void {
   switch (admission.verdict) {
     case 'loaded':
-      return registry.transition(record, 'load', null);
+      registry.transition(record, 'load', null);
+      break;
     case 'inactive':
-      return registry.transition(record, 'deactivate', admission.reason);
+      registry.transition(record, 'deactivate', admission.reason);
+      break;
     case 'rejected':
-      return registry.transition(record, 'reject', toReason(admission.error));
+      registry.transition(record, 'reject', toReason(admission.error));
+      break;
+    case 'held':
+      onHeld(record, admission.quarantine);
+      break;
     case 'failed':
-      return onFailed(record, admission.error);
+      onFailed(record, admission.error);
   }
 }
 
 /** A second plugin of one name is rejected. Source: the contract, "Order". */
 function refuseSecond(registry: PluginRegistry, candidate: PluginCandidate, admission: Admission): Admission {
   const first = registry.get(admission.name);
-  if (admission.verdict !== 'loaded' || first === undefined || !HOLDS_NAME.has(first.state)) return admission;
+  const wantsName = admission.verdict === 'loaded' || admission.verdict === 'held';
+  if (!wantsName || first === undefined || !HOLDS_NAME.has(first.state)) return admission;
   const { name, metadata } = admission;
   const message = `The name "${name}" belongs to the plugin from "${first.candidate.specifier}" already; the one from "${candidate.specifier}" needs another`;
   return { name, metadata, verdict: 'rejected', error: new PluginLoadError(message, { plugin: name }) };
@@ -84,13 +137,13 @@ function toRecord(options: LoaderOptions, candidate: PluginCandidate, admission:
 }
 
 /** Plugins that take no part are nodes too: depending on one of them blocks, but is no configuration error. */
-function toNodes(registry: PluginRegistry): OrderNode[] {
+function toNodes(registry: PluginRegistry, held: ReadonlySet<PluginRecord>): OrderNode[] {
   return registry.records
     .filter((record) => registry.get(record.name) === record)
-    .map(({ name, metadata, state }) => ({
-      name,
-      version: metadata?.version ?? null,
-      priority: metadata?.priority ?? 1000,
-      dependsOn: state === 'loaded' ? (metadata?.dependsOn ?? []) : [],
+    .map((record) => ({
+      name: record.name,
+      version: record.metadata?.version ?? null,
+      priority: record.metadata?.priority ?? 1000,
+      dependsOn: takesPlace(record, held) ? (record.metadata?.dependsOn ?? []) : [],
     }));
 }

@@ -132,6 +132,7 @@ function readPlugins(
     startupTimeoutMs: read(VARIABLES.startupTimeoutMs),
     shutdownTimeoutMs: read(VARIABLES.shutdownTimeoutMs),
     callTimeoutMs: read(VARIABLES.callTimeoutMs),
+    stallTimeoutMs: read(VARIABLES.stallTimeoutMs),
     failureThreshold: read(VARIABLES.failureThreshold),
     failureWindowMs: read(VARIABLES.failureWindowMs),
     cooldownMs: read(VARIABLES.cooldownMs),

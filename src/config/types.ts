@@ -51,6 +51,8 @@ export interface PluginsConfig {
   readonly startupTimeoutMs: number;
   readonly shutdownTimeoutMs: number;
   readonly callTimeoutMs: number;
+  /** 0: nobody watches. */
+  readonly stallTimeoutMs: number;
   readonly failureThreshold: number;
   readonly failureWindowMs: number;
   readonly cooldownMs: number;

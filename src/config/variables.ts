@@ -40,7 +40,7 @@ export type Variables = Fields<'host' | 'dataDir', string> &
   Fields<'allowlist', readonly string[] | null> &
   Fields<'allowedCapabilities', readonly PluginCapability[] | null> &
   Fields<'failureMode', FailureMode> &
-  Fields<'startupTimeoutMs' | 'shutdownTimeoutMs' | 'callTimeoutMs', number> &
+  Fields<'startupTimeoutMs' | 'shutdownTimeoutMs' | 'callTimeoutMs' | 'stallTimeoutMs', number> &
   Fields<'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
   Fields<'port' | 'bodyLimit' | 'drainTimeoutMs', number> &
   Fields<'workers', number | 'auto'> &
@@ -92,6 +92,12 @@ export const VARIABLES: Variables = Object.freeze({
     'longest call into a plugin until it answers, hands on or fails, in milliseconds',
     '30000',
     delay,
+  ),
+  stallTimeoutMs: variable(
+    'LLMROUTER_PLUGINS_STALL_TIMEOUT_MS',
+    'longest time that a plugin may hold up the whole process, in milliseconds; then the process ends; 0: no limit',
+    '10000',
+    parse.integer(0, MAX_DELAY_MS, 'milliseconds'),
   ),
   failureThreshold: variable(
     'LLMROUTER_PLUGINS_FAILURE_THRESHOLD',

@@ -10,15 +10,15 @@ import type { Owner } from './owner.ts';
 export function blameByStack(error: unknown, owners: Iterable<Owner>): Owner | undefined {
   const known = [...owners];
   for (const path of stackPaths(error)) {
-    const owner = closest(known, path);
+    const owner = ownerOfPath(path, known);
     if (owner !== undefined) return owner;
   }
   return undefined;
 }
 
 /** The owner with the deepest folder around `path`: plugins may lie inside each other's folders. */
-function closest(owners: readonly Owner[], path: string): Owner | undefined {
-  let found: Owner | undefined;
+export function ownerOfPath<T extends Pick<Owner, 'root'>>(path: string, owners: Iterable<T>): T | undefined {
+  let found: T | undefined;
   for (const owner of owners) {
     if (owner.root === null || !isWithin(path, owner.root)) continue;
     if (found?.root == null || owner.root.length > found.root.length) found = owner;
@@ -56,8 +56,8 @@ function stackOf(error: unknown): string {
   }
 }
 
-/** Query strings on module URLs (reloaded generations) are not part of the path. */
-function toPath(location: string): string {
+/** The path of a script's URL. Query strings on module URLs (reloaded generations) are not part of it. */
+export function toPath(location: string): string {
   if (!location.startsWith('file://')) return location;
   try {
     return fileURLToPath(location.replace(/[?#].*$/, ''));

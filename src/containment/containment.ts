@@ -3,6 +3,7 @@ import { clientErrorStatus, GatewayError, isGatewayError, PluginTimeoutError, to
 import { blameByStack } from './blame.ts';
 import { Deadlines } from './deadlines.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
+import { Spotlight } from './spotlight.ts';
 
 /** What a call into a plugin is, besides the function to call. */
 export interface CallSite<T> {
@@ -30,6 +31,8 @@ export class Containment {
   readonly #waits = new WeakMap<CallContext, number>();
   readonly now: () => number;
   readonly deadlines: Deadlines;
+  /** Shows whose code runs, for whoever watches this thread from another one. */
+  readonly spotlight: Spotlight = new Spotlight();
 
   constructor(now: () => number = () => performance.now()) {
     this.now = now;
@@ -39,11 +42,13 @@ export class Containment {
   /** Makes an owner known, so that it can be recognised in a stack. */
   adopt(owner: Owner): void {
     this.#owners.add(owner);
+    this.spotlight.enroll(owner);
   }
 
   /** Forgets an owner whose code can no longer run. */
   disown(owner: Owner): void {
     this.#owners.delete(owner);
+    this.spotlight.forget(owner);
   }
 
   /** What the running code belongs to; `undefined` for the gateway's own. */
@@ -53,7 +58,12 @@ export class Containment {
 
   /** Runs `fn` as code of `context`, or as the gateway's own when `undefined`. */
   runAs<T>(context: CallContext | undefined, fn: () => T): T {
-    return this.#context.run(context, fn);
+    const before = this.spotlight.turnTo(context);
+    try {
+      return this.#context.run(context, fn);
+    } finally {
+      this.spotlight.turnBack(before);
+    }
   }
 
   /**
@@ -70,7 +80,7 @@ export class Containment {
     if (caller !== undefined) this.#countWait(caller, 1);
     try {
       const context = { owner: site.owner, phase: site.phase, requestId };
-      const value = this.#context.run(context, () => adopted(fn()));
+      const value = this.runAs(context, () => adopted(fn()));
       return this.#checked(
         site,
         requestId,

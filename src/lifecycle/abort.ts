@@ -1,6 +1,19 @@
 import { GatewayError } from '../errors.ts';
 import type { PluginReason } from './record.ts';
 
+/** A plugin turns out to have another name than it was quarantined under: only a new start can give it that one. */
+export class PluginRenamedError extends GatewayError {
+  constructor(plugin: string, name: string) {
+    super(
+      'conflict',
+      `Plugin "${plugin}" is released, but calls itself "${name}": restart the gateway to start it`,
+      {
+        plugin,
+      },
+    );
+  }
+}
+
 /** A plugin with failure mode `abort` failed: the gateway ends with exit code 70. */
 export class PluginAbortError extends GatewayError {
   constructor(plugin: string, reason: PluginReason, cause?: unknown) {

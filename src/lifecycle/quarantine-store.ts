@@ -12,23 +12,34 @@ export interface StoredQuarantine {
   readonly cause: string;
   readonly code: string;
   readonly silhouette: Silhouette | null;
+  /** Set: its code is not even imported. A plugin is recognised by it before its own name is known. */
+  readonly specifier?: string | undefined;
 }
+
+/** A stored quarantine of a plugin whose code is not imported. */
+export interface HeldPlugin {
+  readonly name: string;
+  readonly specifier: string;
+  readonly quarantine: StoredQuarantine;
+}
+
+/** What has to be kept shut, as it is stored. */
+export const SILHOUETTE: z.ZodType<Silhouette> = z.object({
+  routes: z.array(z.object({ method: z.enum([...ROUTE_METHODS, 'mount']), path: z.string() })),
+  authProviders: z.array(z.string()),
+  blockEvaluators: z.array(z.object({ name: z.string(), input: z.boolean(), output: z.boolean() })),
+  middleware: z.boolean(),
+  hooks: z.boolean(),
+  storageBackend: z.boolean(),
+});
 
 /** The store may have been written by another version. */
 const STORED: z.ZodType<StoredQuarantine> = z.object({
   since: z.number(),
   cause: z.string(),
   code: z.string(),
-  silhouette: z.nullable(
-    z.object({
-      routes: z.array(z.object({ method: z.enum([...ROUTE_METHODS, 'mount']), path: z.string() })),
-      authProviders: z.array(z.string()),
-      blockEvaluators: z.array(z.object({ name: z.string(), input: z.boolean(), output: z.boolean() })),
-      middleware: z.boolean(),
-      hooks: z.boolean(),
-      storageBackend: z.boolean(),
-    }),
-  ),
+  silhouette: z.nullable(SILHOUETTE),
+  specifier: z.string().optional(),
 });
 
 /** Keeps sticky quarantines across restarts, by plugin name. */
@@ -47,9 +58,29 @@ export class QuarantineStore {
     return value === undefined ? null : STORED.parse(value);
   }
 
+  /**
+   * Plugins whose code must not be imported.
+   *
+   * @throws ZodError when an entry is none
+   */
+  async held(): Promise<readonly HeldPlugin[]> {
+    const found: HeldPlugin[] = [];
+    for (const name of await this.#storage.list()) {
+      const quarantine = await this.load(name);
+      if (quarantine?.specifier === undefined) continue;
+      found.push({ name, specifier: quarantine.specifier, quarantine });
+    }
+    return found;
+  }
+
   /** Never rejects: the quarantine holds in this process whatever the store says, but that must not go unnoticed. */
   async save(name: string, quarantine: StoredQuarantine): Promise<void> {
-    await this.#logged(name, () => this.#storage.set(name, quarantine as unknown as StorageValue));
+    await this.#logged(name, async () => {
+      // One quarantine on top of another must not let the code run that the first keeps from it.
+      const specifier = quarantine.specifier ?? (await this.load(name))?.specifier;
+      const entry = specifier === undefined ? quarantine : { ...quarantine, specifier };
+      await this.#storage.set(name, entry as unknown as StorageValue);
+    });
   }
 
   /** @throws when the store cannot forget it: a release that a restart would undo is none */

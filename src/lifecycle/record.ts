@@ -42,10 +42,10 @@ export interface PluginRecord {
   readonly name: string;
   readonly candidate: PluginCandidate;
   /** `null`: its code and manifest tell nothing. */
-  readonly metadata: ResolvedMetadata | null;
+  metadata: ResolvedMetadata | null;
   /** The imported plugin; `null` before or without import. */
-  readonly plugin: Plugin | null;
-  readonly failureMode: FailureMode;
+  plugin: Plugin | null;
+  failureMode: FailureMode;
   readonly breaker: Breaker;
   readonly owner: Owner;
   state: PluginState;

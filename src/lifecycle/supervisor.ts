@@ -2,7 +2,7 @@ import type { Logger } from 'winston';
 import type { Phase, PluginFailure } from '../containment/owner.ts';
 import type { TrialGate } from '../containment/trial-gate.ts';
 import { GatewayError } from '../errors.ts';
-import { PluginAbortError } from './abort.ts';
+import { PluginAbortError, PluginRenamedError } from './abort.ts';
 import { tripOutcome } from './failure-mode.ts';
 import type { QuarantineStore } from './quarantine-store.ts';
 import type { PluginReason, PluginRecord } from './record.ts';
@@ -20,6 +20,12 @@ export interface SupervisorOptions {
   readonly now: () => number;
   /** A plugin with failure mode `abort` tripped at run time. */
   readonly onAbort: (error: PluginAbortError) => void;
+  /**
+   * Imports a plugin that was quarantined before its code ran.
+   *
+   * @throws whatever keeps it from being loaded
+   */
+  readonly load: (record: PluginRecord) => Promise<void>;
   /** Gives back the routes and names that a plugin had claimed. */
   readonly release: (plugin: string) => void;
 }
@@ -69,7 +75,8 @@ export class Supervisor {
    * again while that goes on waits for the same end.
    *
    * @throws GatewayError `conflict` when it is not quarantined or cannot be started; `storage_unavailable` when the
-   * store cannot forget the quarantine. It stays quarantined then.
+   * store cannot forget the quarantine. It stays quarantined then. PluginRenamedError `conflict`: it is released, but
+   * starts with the next process only.
    */
   release(record: PluginRecord): Promise<void> {
     const underWay = this.#releases.get(record);
@@ -99,7 +106,7 @@ export class Supervisor {
       if (record.running === null) await this.#startReleased(record);
       else if (record.state === 'quarantined') registry.transition(record, 'start', null); // else a trial was faster
     } catch (error) {
-      if (stored !== null) await store.save(record.name, stored);
+      if (stored !== null && !(error instanceof PluginRenamedError)) await store.save(record.name, stored);
       throw error;
     }
     record.quarantine = null;
@@ -109,8 +116,7 @@ export class Supervisor {
 
   async #startReleased(record: PluginRecord): Promise<void> {
     const { release, starter } = this.#options;
-    if (record.plugin === null)
-      throw this.#conflict(record, 'could not be loaded; mend it and restart the gateway');
+    if (record.plugin === null) await this.#load(record);
     const { bag } = record;
     release(record.name);
     record.bag = null;
@@ -120,6 +126,17 @@ export class Supervisor {
       record.bag = bag;
       const { message } = toReason(error);
       throw new GatewayError('conflict', message, { plugin: record.name, cause: error });
+    }
+  }
+
+  async #load(record: PluginRecord): Promise<void> {
+    try {
+      await this.#options.load(record);
+    } catch (error) {
+      if (error instanceof PluginRenamedError) throw error;
+      const { message } = toReason(error);
+      const text = `Plugin "${record.name}" could not be loaded; mend it and restart the gateway: ${message}`;
+      throw new GatewayError('conflict', text, { plugin: record.name, cause: error });
     }
   }
 

@@ -104,6 +104,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   LLMROUTER_PLUGINS_STARTUP_TIMEOUT_MS: number((c) => c.plugins.startupTimeoutMs, 30_000, 1, MAX_DELAY),
   LLMROUTER_PLUGINS_SHUTDOWN_TIMEOUT_MS: number((c) => c.plugins.shutdownTimeoutMs, 10_000, 1, MAX_DELAY),
   LLMROUTER_PLUGINS_CALL_TIMEOUT_MS: number((c) => c.plugins.callTimeoutMs, 30_000, 1, MAX_DELAY),
+  LLMROUTER_PLUGINS_STALL_TIMEOUT_MS: number((c) => c.plugins.stallTimeoutMs, 10_000, 0, MAX_DELAY),
   LLMROUTER_PLUGINS_FAILURE_THRESHOLD: number((c) => c.plugins.failureThreshold, 5, 1, 1_000_000),
   LLMROUTER_PLUGINS_FAILURE_WINDOW_MS: number((c) => c.plugins.failureWindowMs, 60_000, 1, MAX_DELAY),
   LLMROUTER_PLUGINS_COOLDOWN_MS: number((c) => c.plugins.cooldownMs, 30_000, 1, 67_108_863),

@@ -171,6 +171,7 @@ export function createHost(t: TestContext, plugins: readonly Plugin[], options: 
     now: () => clock.time,
     onAbort: (error) => void aborts.push(error),
     release,
+    load: () => Promise.reject(new Error('nothing is loaded here')),
   });
   const exports = new ExportQueue(containment);
   const compile = createPipelineCompiler({ containment, exports, embedded, adaptBackend: toStorage });
