@@ -59,9 +59,12 @@ function collect(
   };
   req.on('data', onData);
   req.on('end', () => resolve(rest === null ? (first ?? NOTHING) : Buffer.concat(rest, length)));
-  // Both are no-ops after `end`: a promise settles once.
-  req.on('error', () => reject(new ClientGoneError()));
-  req.on('close', () => reject(new ClientGoneError()));
+  // Every request closes in the end, and an error costs a stack: it is made only when the body has not come to its end.
+  const onGone = (): void => {
+    if (!req.readableEnded) reject(new ClientGoneError());
+  };
+  req.on('error', onGone);
+  req.on('close', onGone);
 }
 
 function discard(req: IncomingMessage, budget: number): void {
