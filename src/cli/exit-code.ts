@@ -1,7 +1,7 @@
 import { ConfigError, isGatewayError, toError } from '../errors.ts';
 import { PluginAbortError } from '../lifecycle/abort.ts';
 
-/** Exit codes. Source: the contract, "Running it". */
+/** Exit codes. See README.md, "Configuration". */
 export const EXIT = {
   OK: 0,
   /** Anything that has no code of its own. */

@@ -109,7 +109,7 @@ function enter(
   }
 }
 
-/** A second plugin of one name is rejected. Source: the contract, "Order". */
+/** A second plugin of one name is rejected. See docs/plugins.md, "Order". */
 function refuseSecond(registry: PluginRegistry, candidate: PluginCandidate, admission: Admission): Admission {
   const first = registry.get(admission.name);
   const wantsName = admission.verdict === 'loaded' || admission.verdict === 'held';

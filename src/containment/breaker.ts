@@ -7,7 +7,7 @@ export interface BreakerPolicy {
   readonly cooldownMs: number;
 }
 
-/** Source: the contract, `LLMROUTER_PLUGINS_COOLDOWN_MS`. */
+/** See `LLMROUTER_PLUGINS_COOLDOWN_MS`. */
 export const MAX_COOLDOWN_FACTOR = 32;
 
 /**

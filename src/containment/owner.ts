@@ -29,7 +29,7 @@ export type Phase =
 /** How a plugin failed. */
 export type FailureKind = 'error' | 'timeout' | 'invalid' | 'protocol' | 'late';
 
-/** One runtime failure of a plugin. Source: the contract, "States and failures". */
+/** One runtime failure of a plugin. See docs/plugins.md, "When a plugin fails". */
 export interface PluginFailure {
   readonly phase: Phase;
   readonly kind: FailureKind;

@@ -33,7 +33,7 @@ export interface DataPlaneOptions {
   readonly random?: Random;
 }
 
-/** The LLM surfaces of the gateway: contract section 6, "the LLM data plane". */
+/** The LLM surfaces of the gateway: see README.md, "Paths". */
 export interface DataPlane {
   /** Express-style patterns of the paths that belong to the data plane; no plugin may register them. */
   readonly paths: readonly string[];

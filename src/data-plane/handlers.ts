@@ -40,7 +40,7 @@ export function getModel(models: readonly ModelInfo[], created: number): DataPla
   };
 }
 
-/** A path of the contract that this version does not serve yet. */
+/** A path of the API that this version does not serve yet. */
 export function notImplemented(path: string): DataPlaneHandler {
   const error = new GatewayError('not_implemented', `${path} is not implemented yet`);
   return async (req, res) => new ClientAnswer(req, res).error(error);

@@ -19,7 +19,7 @@ const DEFAULT_CAUSE = 'quarantined by an operator';
 /** Looks a path up in the admin API; `null`: not one of its. The caller has checked the key. */
 export type AdminTable = (path: string) => Handler | null;
 
-/** The admin API. Source: contract, section 6. */
+/** The admin API. See README.md, "Paths". */
 export function createAdminTable(plugins: PluginControl): AdminTable {
   return (path) => {
     if (path !== PREFIX && !path.startsWith(`${PREFIX}/`)) return null;

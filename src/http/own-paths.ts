@@ -14,7 +14,7 @@ export interface OwnPath {
   readonly handler: Handler;
 }
 
-/** The gateway's own open paths, looked up before anything else is asked. Source: contract, section 6. */
+/** The gateway's own open paths, looked up before anything else is asked. See README.md, "Paths". */
 export function createOwnPaths(
   deps: Pick<HttpServerDeps, 'plugins' | 'metrics'>,
   isDraining: () => boolean,

@@ -11,13 +11,13 @@ export type StartupOutcome = 'fail' | 'quarantine' | 'abort';
 /** What a tripped breaker leads to. */
 export type TripOutcome = 'cool-down' | 'quarantine' | 'abort';
 
-/** Source: the plugin document, "Failure Modes"; the contract, table of "States and failures". */
+/** Source: the plugin document, "Failure Modes"; docs/plugins.md, "When a plugin fails". */
 export function startupOutcome(mode: FailureMode): StartupOutcome {
   if (mode === 'abort') return 'abort';
   return mode === 'quarantine' ? 'quarantine' : 'fail';
 }
 
-/** Source: the contract, table of "States and failures". */
+/** Source: docs/plugins.md, "When a plugin fails". */
 export function tripOutcome(mode: FailureMode): TripOutcome {
   if (mode === 'abort') return 'abort';
   return mode === 'quarantine' ? 'quarantine' : 'cool-down';

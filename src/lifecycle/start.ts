@@ -140,7 +140,7 @@ export class Starter {
     return new PluginDependencyError(message, [record.name, dependency], { plugin: record.name });
   }
 
-  /** A dependency that exists but did not start. Source: the contract, "Order". */
+  /** A dependency that exists but did not start. See docs/plugins.md, "Order". */
   #block(record: PluginRecord, dependency: string): void {
     const { registry } = this.#options;
     const reason = toReason(this.#dependencyError(record, dependency));

@@ -1,4 +1,4 @@
-/** A plugin's state. Source: the contract, "States and failures". */
+/** A plugin's state. See docs/plugins.md, "Lifecycle". */
 export type PluginState =
   | 'discovered'
   | 'inactive'

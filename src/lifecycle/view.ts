@@ -2,7 +2,7 @@ import { summarize } from '../contributions.ts';
 import type { PluginReason, PluginRecord } from './record.ts';
 import type { PluginState } from './states.ts';
 
-/** One plugin as `GET /admin/plugins` shows it. Source: the contract, "HTTP surface of the gateway itself". */
+/** One plugin as `GET /admin/plugins` shows it. See README.md, "Paths". */
 export interface PluginView {
   readonly name: string;
   readonly version: string;

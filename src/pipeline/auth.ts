@@ -13,7 +13,8 @@ interface Entry {
 
 /**
  * The auth phase: providers in load order, the first identity wins. A provider that fails, is quarantined or did not
- * start lets nobody in who was not identified before it was asked. Source: the contract, table of "States and failures".
+ * start lets nobody in who was not identified before it was asked. See docs/plugins.md, "When a plugin
+ * fails".
  */
 export function compileAuth(containment: Containment, members: readonly Member[]): Pipeline['auth'] {
   const entries = members.flatMap(entriesOf);

@@ -10,7 +10,7 @@ import type { Tool, ToolCall, ToolResult } from '../plugin-api/tools.ts';
 /**
  * One generation of everything that plugins contribute, compiled from the bags of the plugins and replaced as a whole.
  * A phase that nobody takes part in is `null`, so that it costs one comparison. Every function is contained already:
- * it has an owner and a deadline, its result is checked, it fails open or closed as the table of the contract says,
+ * it has an owner and a deadline, its result is checked, it fails open or closed as the table of docs/plugins.md says,
  * and it rejects with a `GatewayError` (or an error with a 4xx `status`) only.
  */
 export interface Pipeline {

@@ -13,7 +13,7 @@ export interface AnthropicErrorBody {
 /**
  * The body of an error answer in the shape that the client of this request understands: Anthropic's below
  * `/v1/messages`, else OpenAI's. What counts is the path that the client asked for, not what a middleware made of it.
- * Source: contract, section 9.
+ * See README.md, "Errors".
  */
 export function errorBodyFor(req: IncomingMessage, error: GatewayError): unknown {
   return isAnthropic(requestTarget(req)) ? toAnthropicErrorBody(error) : toErrorBody(error);

@@ -61,7 +61,7 @@ export const DEPLOYMENT_HEADER = 'x-llmrouter-deployment';
 export const NO_DEPLOYMENT = 'none';
 
 /**
- * What every answer of the data plane tells of its call. Source: contract, section 6.
+ * What every answer of the data plane tells of its call. See README.md, "Paths".
  *
  * @param deployment the one that was tried last, or {@link NO_DEPLOYMENT}
  * @param overheadMs the gateway's own share of the time, in milliseconds

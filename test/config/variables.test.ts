@@ -6,7 +6,7 @@ import { describeDefault, VARIABLE_DOCS, VARIABLES } from '../../src/config/vari
 import { loadEnv } from './workspace.ts';
 
 const EXAMPLE = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
-/** Every variable of the contract's section 2, so that none is renamed or lost by accident. */
+/** Every variable there is, written out, so that none is renamed or lost by accident. */
 const CONTRACT: readonly string[] = [
   'LLMROUTER_ADMIN_KEY',
   'LLMROUTER_BODY_LIMIT',
@@ -42,7 +42,7 @@ const CONTRACT: readonly string[] = [
   'PORT',
 ];
 
-test('the table has every variable of the contract and no other', () => {
+test('the table has every variable there is and no other', () => {
   assert.deepEqual(VARIABLE_DOCS.map((row) => row.name).sort(), CONTRACT);
 });
 

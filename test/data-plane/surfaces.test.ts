@@ -153,7 +153,7 @@ describe('the table of paths', () => {
     assert.equal(await response.text(), '');
   });
 
-  it('answers 501 where the contract has a surface that is not there yet', async (t) => {
+  it('answers 501 where the API has a surface that is not there yet', async (t) => {
     const { url } = await serve(t);
     for (const path of ['/v1/messages']) {
       const response = await fetch(url + path, { method: 'POST', body: '{}' });

@@ -5,7 +5,7 @@ import { nextState, PLUGIN_EVENTS, PLUGIN_STATES } from '../../src/lifecycle/sta
 import { FAILURE_MODES } from '../../src/plugin-api/failure-mode.ts';
 
 /**
- * The contract's line of section 5, `discovered → inactive | rejected | loaded → blocked | failed | started ⇄
+ * The line of a plugin's life, `discovered → inactive | rejected | loaded → blocked | failed | started ⇄
  * quarantined → stopped`, and its table of failure modes, as one row per state. `.`: may not happen.
  */
 const TABLE = `

@@ -19,7 +19,7 @@ const backend = {
   list: () => [],
 };
 
-/** The contract's table of section 4, written out: each method of the registrar, what it needs, and one proper call. */
+/** The table of the registrar (docs/plugins.md), written out: each method of the registrar, what it needs, and one proper call. */
 const CALLS: readonly (readonly [keyof PluginApp, PluginCapability, (app: PluginApp) => unknown])[] = [
   ['get', 'ROUTES', (app) => app.get('/x', handler)],
   ['post', 'ROUTES', (app) => app.post('/x', handler)],
