@@ -14,3 +14,8 @@ export function objectsIn(value: unknown): JsonObject[] {
 export function textsIn(values: readonly unknown[]): string[] {
   return values.filter((value): value is string => typeof value === 'string' && value !== '');
 }
+
+/** Assignment would call the setter of `__proto__`, which a model's answer may hold as a key. */
+export function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true });
+}

@@ -252,6 +252,20 @@ describe('onChunk', () => {
 });
 
 describe('onResponse and the evaluators of the output', () => {
+  it('get the logprobs of a streamed answer as one list', async (t) => {
+    const piece = (token: string): string =>
+      `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: token }, logprobs: { content: [{ token }] } }] })}\n\n`;
+    const seen: LlmResponse[] = [];
+    const { url } = await gateway(
+      t,
+      { observeOutput: (_request, response) => seen.push(response) },
+      stream([piece('one'), piece(' two'), DONE]),
+    );
+    await (await post(url, chat({ stream: true }))).text();
+    const [choice] = (seen[0]?.body.choices ?? []) as { logprobs: object }[];
+    assert.deepEqual(choice?.logprobs, { content: [{ token: 'one' }, { token: ' two' }] });
+  });
+
   it('get a streamed answer put together, text, tool calls and usage', async (t) => {
     const call = (fields: object): string =>
       `data: ${JSON.stringify({ choices: [{ index: 0, delta: { tool_calls: [{ index: 0, ...fields }] } }] })}\n\n`;

@@ -1,14 +1,15 @@
 import type { LlmChunk } from '../../plugin-api/llm.ts';
 import { DONE_FRAMING } from '../framing.ts';
-import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
-import type { Assembler, StreamShape } from './surface.ts';
+import { isObject, type JsonObject, objectsIn, setMember, textsIn } from '../json-value.ts';
+import { type AssembledChoice, ChoiceAssembler, type ChoiceKind } from './choice-assembler.ts';
+import type { StreamShape } from './surface.ts';
 import { usageOf } from './usage.ts';
 
 /** The streams of `/v1/chat/completions`. */
 export const CHAT_STREAM: StreamShape = Object.freeze({
   framing: DONE_FRAMING,
   usageOf,
-  assembler: () => new ChatAssembler(),
+  assembler: () => new ChoiceAssembler(CHAT_CHOICES),
   replay: (body: JsonObject, request: JsonObject) => toChunks(body, wantsUsage(request)),
 });
 
@@ -19,35 +20,14 @@ export function textOfChat(body: JsonObject): string {
     .join('\n');
 }
 
-/** Puts a streamed answer together from its chunks. */
-export class ChatAssembler implements Assembler {
-  readonly #choices = new Map<number, MutableChoice>();
-  #head: JsonObject = {};
-  #usage: unknown = null;
-
-  add(chunk: LlmChunk): void {
-    if (Object.keys(this.#head).length === 0) this.#head = chunk;
-    if (isObject(chunk.usage)) this.#usage = chunk.usage;
-    for (const choice of objectsIn(chunk.choices)) this.#addChoice(choice);
-  }
-
-  /** The answer so far, in the shape of an answer that was not streamed. */
-  whole(): JsonObject {
-    const { choices: _choices, object: _object, usage: _usage, ...head } = this.#head;
-    const choices = [...this.#choices.values()].sort((a, b) => a.index - b.index);
-    const body = { ...head, object: 'chat.completion', choices };
-    return this.#usage === null ? body : { ...body, usage: this.#usage };
-  }
-
-  #addChoice(chunk: JsonObject): void {
-    const index = typeof chunk.index === 'number' ? chunk.index : 0;
-    const choice = this.#choices.get(index) ?? { index, message: { role: 'assistant' }, finish_reason: null };
-    this.#choices.set(index, choice);
-    if (isObject(chunk.delta)) mergeDelta(choice.message, chunk.delta);
-    if (isObject(chunk.logprobs)) choice.logprobs = mergeLogprobs(choice.logprobs, chunk.logprobs);
-    if (chunk.finish_reason != null) choice.finish_reason = chunk.finish_reason;
-  }
-}
+/** A choice of a chat: deltas make a message. */
+const CHAT_CHOICES: ChoiceKind<ChatChoice> = Object.freeze({
+  head: { object: 'chat.completion' },
+  begin: (index: number) => ({ index, message: { role: 'assistant' }, finish_reason: null }),
+  merge({ message }: ChatChoice, { delta }: JsonObject) {
+    if (isObject(delta)) mergeDelta(message, delta);
+  },
+});
 
 /** A whole answer as the chunks of a stream: one with everything, one per choice's end, usage when `includeUsage`. */
 export function toChunks(body: JsonObject, includeUsage: boolean): LlmChunk[] {
@@ -72,11 +52,8 @@ export function wantsUsage(requestBody: JsonObject): boolean {
   return isObject(options) && options.include_usage === true;
 }
 
-interface MutableChoice {
-  readonly index: number;
+interface ChatChoice extends AssembledChoice {
   readonly message: Record<string, unknown>;
-  logprobs?: JsonObject;
-  finish_reason: unknown;
 }
 
 function textsOfMessage(message: unknown): string[] {
@@ -93,7 +70,7 @@ function mergeDelta(message: Record<string, unknown>, delta: JsonObject): void {
   for (const [key, value] of Object.entries(delta)) {
     if (key === 'role') message[key] = value;
     else if (key === 'tool_calls') message[key] = mergeToolCalls(objectsIn(message[key]), objectsIn(value));
-    else define(message, key, mergeValue(message[key], value));
+    else setMember(message, key, mergeValue(message[key], value));
   }
 }
 
@@ -117,24 +94,8 @@ function mergeToolCall(call: JsonObject, delta: JsonObject): JsonObject {
   const { function: more, ...rest } = delta;
   if (!isObject(more)) return { ...call, ...rest };
   const merged: Record<string, unknown> = isObject(before) ? { ...before } : {};
-  for (const [key, value] of Object.entries(more)) define(merged, key, mergeValue(merged[key], value));
+  for (const [key, value] of Object.entries(more)) setMember(merged, key, mergeValue(merged[key], value));
   return { ...call, ...rest, function: merged };
-}
-
-/** Logprobs come in pieces as the text does: their lists grow. */
-export function mergeLogprobs(before: JsonObject | null | undefined, more: JsonObject): JsonObject {
-  if (before == null) return more;
-  const merged: Record<string, unknown> = { ...before };
-  for (const [key, value] of Object.entries(more)) {
-    const old = merged[key];
-    define(merged, key, Array.isArray(old) && Array.isArray(value) ? [...old, ...value] : value);
-  }
-  return merged;
-}
-
-/** Assignment would call the setter of `__proto__`, which a model's answer may hold as a key. */
-function define(target: Record<string, unknown>, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
 function toDelta(message: unknown): JsonObject {
