@@ -2,12 +2,15 @@
 FROM node:26-trixie-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
+# Their package.json files are workspaces: they bring dependencies of their own.
+COPY plugins ./plugins
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 # TypeScript to JavaScript. Without install scripts: the image has its Node already.
 FROM node:26-trixie-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY plugins ./plugins
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { ConfigError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
-import { isSettingVariable, nearest } from './env-name.ts';
+import { isSettingVariable, nearest, settingPrefix, toEnvName } from './env-name.ts';
 import { type ConfigFile, readConfigFile } from './file.ts';
 import { type LitellmConfig, readLitellm } from './litellm.ts';
 import { readLock } from './lockfile.ts';
@@ -141,8 +141,19 @@ function readPlugins(
     lockfile: named === null ? null : resolve(cwd, named),
     lock: named !== null && readsLock ? readLock(named, cwd, report) : null,
     settings,
-    environment: frozenSet(Object.keys(env).filter((name) => (env[name] ?? '').trim() !== '')),
+    environment: frozenSet([...variablesSet(env), ...variablesOfFile(settings.file)]),
   };
+}
+
+function variablesSet(env: ConfigInput['env']): string[] {
+  return Object.keys(env).filter((name) => (env[name] ?? '').trim() !== '');
+}
+
+/** A setting in the file counts as its variable: a plugin is configured by either. */
+function variablesOfFile(file: SettingsSources['file']): string[] {
+  return [...file].flatMap(([plugin, values]) =>
+    Object.keys(values).map((key) => `${settingPrefix(plugin)}${toEnvName(key)}`),
+  );
 }
 
 function readSettings(file: ConfigFile | null, report: Report): SettingsSources['file'] {

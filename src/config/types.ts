@@ -64,7 +64,7 @@ export interface PluginsConfig {
   readonly lock: PluginLock | null;
   /** Settings as the operator wrote them; {@link file://./settings.ts} joins them for one plugin. */
   readonly settings: SettingsSources;
-  /** What `activation.env` is checked against: names of variables that are set and not blank. */
+  /** What `activation.env` is checked against: variables that are set and not blank, and those of settings in the file. */
   readonly environment: ReadonlySet<string>;
 }
 

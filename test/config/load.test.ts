@@ -343,6 +343,16 @@ test('the environment that activates plugins is the names that are set and not b
   assert.deepEqual([...environment], ['A']);
 });
 
+test('a setting in the file counts as its variable for what activates plugins', (t) => {
+  const yaml = 'plugins: { auth-api-keys: { keysFile: k.json, db_url: x }, guard: {} }';
+  const cwd = workspace(t, { 'gateway.yaml': yaml });
+  const { environment } = loadConfig({ env: {}, cwd, isTTY: false }).plugins;
+  assert.deepEqual([...environment].sort(), [
+    'LLMROUTER_PLUGIN_AUTH_API_KEYS__DB_URL',
+    'LLMROUTER_PLUGIN_AUTH_API_KEYS__KEYS_FILE',
+  ]);
+});
+
 test('the result is frozen all the way down, maps and sets too', (t) => {
   const yaml =
     'model_list: [{model_name: a, litellm_params: {model: b, headers: {x: y}}}]\nplugins: {p: {q: {r: [1]}}}';
