@@ -16,9 +16,11 @@ import { type EmbeddedStore, openSqliteStore } from '../storage/sqlite-store.ts'
 import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { Watchdog } from '../watchdog/watchdog.ts';
+import type { FolderWatcher } from './folder-watcher.ts';
 import type { OperatorAction } from './operator-action.ts';
 import { createContextFactory } from './plugin-context.ts';
 import { PluginHost } from './plugin-host.ts';
+import { reloadOnChange } from './reload-on-change.ts';
 
 /** Where a gateway is in its own life. */
 export type GatewayStatus = 'starting' | 'ready' | 'draining';
@@ -32,6 +34,8 @@ export interface GatewayParts {
   readonly outbound: OutboundPolicy;
   readonly store: EmbeddedStore;
   readonly watchdog: Watchdog;
+  /** `null`: `LLMROUTER_PLUGINS_WATCH` is off. */
+  readonly watcher: FolderWatcher | null;
 }
 
 export interface PartsOptions {
@@ -62,8 +66,9 @@ export function createParts(options: PartsOptions): GatewayParts {
   const outbound = createOutboundPolicy(config.outbound);
   const dataPlane = createDataPlane({ deployments, routing, bodyLimit: server.bodyLimit, log });
   const store = openSqliteStore({ dir: config.dataDir, clock: Date });
-  const host = createHost({
+  const host: PluginHost = createHost({
     ...options,
+    settled: () => http.settled(),
     containment,
     dataPlane,
     metrics,
@@ -72,10 +77,12 @@ export function createParts(options: PartsOptions): GatewayParts {
     watchdog,
     tombstoneDir,
   });
-  const http = createHttp(options, { dataPlane, host, metrics });
+  const http: HttpServer = createHttp(options, { dataPlane, host, metrics });
   metrics.observeHttp(http.stats);
   metrics.observePlugins(() => host.list().plugins);
-  return { containment, dataPlane, host, http, outbound, store, watchdog };
+  const { watch, dirs } = config.plugins;
+  const watcher = watch ? reloadOnChange(host, { dirs, cwd: config.cwd, log }) : null;
+  return { containment, dataPlane, host, http, outbound, store, watchdog, watcher };
 }
 
 function createWatchdog({ config, log }: PartsOptions, { spotlight }: Containment, dir: string): Watchdog {
@@ -94,9 +101,10 @@ function createWatchdog({ config, log }: PartsOptions, { spotlight }: Containmen
 }
 
 type HostParts = PartsOptions &
-  Omit<GatewayParts, 'host' | 'http'> & {
+  Omit<GatewayParts, 'host' | 'http' | 'watcher'> & {
     readonly metrics: Metrics;
     readonly tombstoneDir: string;
+    readonly settled: () => Promise<void>;
   };
 
 function createHost(parts: HostParts): PluginHost {
@@ -109,6 +117,9 @@ function createHost(parts: HostParts): PluginHost {
     containment,
     exports,
     ledger: metrics.ledger,
+    upgrades: metrics.upgrades,
+    settled: parts.settled,
+    onRolledBack: (plugin, cause) => onOperatorAction({ kind: 'giveUp', plugin, cause }),
     storage: namespaced(store, 'quarantine'),
     gatewayPaths: ['/healthz', '/readyz', '/metrics', ...dataPlane.paths],
     compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
@@ -154,6 +165,13 @@ function createHttp(
         const view = await host.quarantine(plugin, cause);
         onOperatorAction({ kind: 'quarantine', plugin, cause });
         return view;
+      },
+      async reload(plugin) {
+        const report = await host.reload(
+          plugin === null ? { kind: 'all' } : { kind: 'plugin', name: plugin },
+        );
+        onOperatorAction({ kind: 'reload', plugin });
+        return report;
       },
       readiness: async () => ({ status: status(), plugins: await host.health() }),
     },
