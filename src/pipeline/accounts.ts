@@ -74,7 +74,5 @@ function checkReservation(value: unknown): Reservation | null {
   if (typeof value === 'object' && value !== undefined && Object.hasOwn(value, 'ticket')) {
     return value as Reservation;
   }
-  throw new Error(
-    `saw ${typeof value}, expected null or a reservation: { ticket, headers? }`,
-  );
+  throw new Error(`saw ${typeof value}, expected null or a reservation: { ticket, headers? }`);
 }

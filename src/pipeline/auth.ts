@@ -61,7 +61,6 @@ async function ask(containment: Containment, entry: Entry, request: AuthRequest)
   }
 }
 
-
 /** A copy that the provider no longer holds: what it does to its object later changes nobody's identity. */
 function checkIdentity(provider: string, value: unknown): Identity | null {
   if (value === null) return null;

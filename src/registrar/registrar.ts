@@ -196,7 +196,11 @@ class RegistrarBuilder {
     const provider = this.#named<AuthProvider>('authProvider()', value, ['authenticate'], accounting);
     const missing = accounting.filter((name) => provider[name] === undefined);
     if (missing.length !== 1) return provider;
-    throw this.#check.error('authProvider()', `no ${missing[0]}()`, 'both reserve() and settle(), or neither');
+    throw this.#check.error(
+      'authProvider()',
+      `no ${missing[0]}()`,
+      'both reserve() and settle(), or neither',
+    );
   }
 
   #evaluator(value: unknown): Evaluator {
