@@ -1,8 +1,9 @@
+import type { EmbeddingModelV4, LanguageModelV4 } from '@ai-sdk/provider';
 import type { RequestHandler } from 'express';
 import type { AuthRequest, Identity, UsageEstimate, UsageOutcome } from '../plugin-api/auth.ts';
 import type { CallRecord } from '../plugin-api/exporter.ts';
 import type { LlmChunk, LlmRequest, LlmRequestResult, LlmResponse } from '../plugin-api/llm.ts';
-import type { Provider } from '../plugin-api/provider.ts';
+import type { ProviderDeployment, ProviderResponse } from '../plugin-api/provider.ts';
 import type { Candidate, RouteDecision, RouteResult } from '../plugin-api/routing.ts';
 import type { Storage } from '../plugin-api/storage.ts';
 import type { Tool, ToolCall, ToolResult } from '../plugin-api/tools.ts';
@@ -26,7 +27,7 @@ export interface Pipeline {
   readonly routes: RequestHandler | null;
   readonly llm: LlmPhases;
   readonly strategies: ReadonlyMap<string, StrategyPhase>;
-  readonly providers: ReadonlyMap<string, Provider>;
+  readonly providers: ReadonlyMap<string, ProviderPhase>;
   readonly tools: ToolsPhase;
   /** Hands one finished call to the exporters, off the request's path. */
   readonly export: ((record: CallRecord) => void) | null;
@@ -89,6 +90,21 @@ export interface StrategyPhase {
   /** `null`: the strategy failed or is quarantined, the default decides. Never rejects. */
   select(request: LlmRequest, candidates: readonly Candidate[]): Promise<Candidate | null>;
   readonly observe: ((result: RouteResult) => void) | null;
+}
+
+/**
+ * A provider, contained. What it does not have is `null`. What an upstream has said through the AI SDK is thrown as the
+ * SDK threw it; every failure of the plugin as `upstream_error` or `upstream_timeout`.
+ */
+export interface ProviderPhase {
+  readonly chat: ((request: LlmRequest, deployment: ProviderDeployment) => Promise<ProviderResponse>) | null;
+  /** Each call of the model's methods is contained too; a stream has its first part when it is there. */
+  readonly languageModel:
+    | ((requestId: string, deployment: ProviderDeployment) => Promise<LanguageModelV4>)
+    | null;
+  readonly embeddingModel:
+    | ((requestId: string, deployment: ProviderDeployment) => Promise<EmbeddingModelV4>)
+    | null;
 }
 
 export interface ToolsPhase {

@@ -39,6 +39,7 @@ export interface Registrar {
 }
 
 const LLM_HOOKS = ['onRequest', 'onRoute', 'onChunk', 'onResponse', 'onError'] as const;
+const PROVIDER_METHODS = ['chat', 'languageModel', 'embeddingModel'] as const;
 const STORAGE_METHODS = ['get', 'set', 'delete', 'increment', 'compareAndSet', 'list'] as const;
 
 /** Makes the facade that one plugin's `startup` gets. It fills the plugin's bag and has no other effect. */
@@ -113,7 +114,7 @@ class RegistrarBuilder {
         bag.storageBackend = checked;
       }),
       provider: guarded('provider()', 'PROVIDER', (name, provider) => {
-        const checked = check.methods<Provider>('provider()', provider, ['chat'], []);
+        const checked = this.#provider(provider);
         const key = check.name('provider()', name);
         names.claim('provider', key, plugin);
         bag.providers.set(key, checked);
@@ -201,6 +202,13 @@ class RegistrarBuilder {
       `no ${missing[0]}()`,
       'both reserve() and settle(), or neither',
     );
+  }
+
+  #provider(value: unknown): Provider {
+    const provider = this.#check.methods<Provider>('provider()', value, [], PROVIDER_METHODS);
+    if (PROVIDER_METHODS.some((name) => provider[name] !== undefined)) return provider;
+    const expected = `at least one of ${PROVIDER_METHODS.map((name) => `${name}()`).join(', ')}`;
+    throw this.#check.error('provider()', 'none of its methods', expected);
   }
 
   #evaluator(value: unknown): Evaluator {
