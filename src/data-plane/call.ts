@@ -3,7 +3,7 @@ import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { GatewayRequest } from '../wire/message.ts';
-import type { ClientAnswer } from './client-answer.ts';
+import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
 import type { RequestBody } from './request-body.ts';
 import { phasesOn } from './surface/phases.ts';
@@ -12,7 +12,7 @@ import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
 
 /** All that belongs to one LLM call while it is served. */
-export class Call implements UpstreamCall {
+export class Call implements UpstreamCall, AnswerListener {
   readonly id: string;
   readonly surface: Surface;
   readonly identity: Identity | null;
@@ -50,8 +50,7 @@ export class Call implements UpstreamCall {
     this.answer = answer;
     this.stream = body.stream;
     this.#body = body;
-    answer.onGone = () => this.#gone();
-    answer.onDrain = () => this.resumeUpstream();
+    answer.listener = this;
   }
 
   get body(): RequestBody {
@@ -98,6 +97,10 @@ export class Call implements UpstreamCall {
     if (this.answer.gone) attempt.abort();
   }
 
+  onDrain(): void {
+    this.resumeUpstream();
+  }
+
   /** Lets the upstream go on after a pause. */
   resumeUpstream(): void {
     this.#attempt?.resume();
@@ -118,7 +121,7 @@ export class Call implements UpstreamCall {
     clearTimeout(timer);
   }
 
-  #gone(): void {
+  onGone(): void {
     this.#attempt?.abort();
     this.#aborter?.abort();
     this.#wake?.();
