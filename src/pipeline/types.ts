@@ -1,6 +1,6 @@
 import type { EmbeddingModelV4, LanguageModelV4 } from '@ai-sdk/provider';
 import type { RequestHandler } from 'express';
-import type { AuthRequest, Identity } from '../plugin-api/auth.ts';
+import type { AuthRequest, Identity, UsageEstimate, UsageOutcome } from '../plugin-api/auth.ts';
 import type { CallRecord } from '../plugin-api/exporter.ts';
 import type { LlmChunk, LlmRequest, LlmRequestResult, LlmResponse } from '../plugin-api/llm.ts';
 import type { ProviderDeployment, ProviderResponse } from '../plugin-api/provider.ts';
@@ -19,6 +19,8 @@ export interface Pipeline {
   readonly generation: number;
   /** Who asks. `null`: no auth provider, every request is anonymous. Throws 401, 403 or 503 `auth_unavailable`. */
   readonly auth: ((request: AuthRequest) => Promise<Identity>) | null;
+  /** What callers may use. `null`: no auth provider keeps accounts. */
+  readonly accounts: AccountsPhase | null;
   /** Express middleware of all plugins as one handler. */
   readonly middleware: RequestHandler | null;
   /** Routes of all plugins as one handler that calls `next()` when none matches. */
@@ -31,6 +33,22 @@ export interface Pipeline {
   readonly export: ((record: CallRecord) => void) | null;
   /** The store that plugins and the gateway share: a plugin's backend, else the embedded one. */
   readonly storage: Storage;
+}
+
+/** The accounts that auth providers keep of what their callers use. */
+export interface AccountsPhase {
+  /**
+   * Asks the provider that gave the identity. `null`: it has nothing to account for.
+   *
+   * Throws the provider's own 4xx, or 503 `auth_unavailable`.
+   */
+  reserve(estimate: UsageEstimate): Promise<Reserved | null>;
+}
+
+export interface Reserved {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Returns at once and never throws. */
+  settle(outcome: UsageOutcome): void;
 }
 
 /** Hooks and evaluators, in load order. */

@@ -18,7 +18,14 @@ export {
   type SSRFReason,
 } from '../errors.ts';
 export type { PluginApp, RouteMethod, RoutePath } from './app.ts';
-export type { AuthProvider, AuthRequest, Identity } from './auth.ts';
+export type {
+  AuthProvider,
+  AuthRequest,
+  Identity,
+  Reservation,
+  UsageEstimate,
+  UsageOutcome,
+} from './auth.ts';
 export { PLUGIN_CAPABILITIES, PluginCapability } from './capability.ts';
 export type { OutboundInit, PluginContext, PluginModels, PluginSettings, PluginTools } from './context.ts';
 export type { Evaluator, Verdict } from './evaluator.ts';

@@ -104,7 +104,7 @@ class RegistrarBuilder {
         bag.exporters.push(this.#named<Exporter>('exporter()', exporter, ['export'], ['flush']));
       }),
       authProvider: guarded('authProvider()', 'AUTH_PROVIDER', (provider) => {
-        bag.authProviders.push(this.#named<AuthProvider>('authProvider()', provider, ['authenticate'], []));
+        bag.authProviders.push(this.#authProvider(provider));
       }),
       storageBackend: guarded('storageBackend()', 'STORAGE_BACKEND', (backend) => {
         const checked = check.methods<StorageBackend>('storageBackend()', backend, STORAGE_METHODS, [
@@ -189,6 +189,19 @@ class RegistrarBuilder {
     const checked = this.#check.methods<T>(call, value, required, optional);
     this.#check.name(call, checked.name);
     return checked;
+  }
+
+  /** What is reserved and never settled would be lost to its owner, so each needs the other. */
+  #authProvider(value: unknown): AuthProvider {
+    const accounting = ['reserve', 'settle'] as const;
+    const provider = this.#named<AuthProvider>('authProvider()', value, ['authenticate'], accounting);
+    const missing = accounting.filter((name) => provider[name] === undefined);
+    if (missing.length !== 1) return provider;
+    throw this.#check.error(
+      'authProvider()',
+      `no ${missing[0]}()`,
+      'both reserve() and settle(), or neither',
+    );
   }
 
   #provider(value: unknown): Provider {

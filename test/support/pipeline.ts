@@ -9,6 +9,7 @@ export function emptyPipeline(
   return {
     generation: 1,
     auth: null,
+    accounts: null,
     middleware: null,
     routes: null,
     strategies: new Map(),
