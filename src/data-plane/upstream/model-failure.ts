@@ -25,6 +25,7 @@ export function fromModelError(deployment: string, thrown: unknown, redact: Reda
     return new UpstreamFailure(error, { retry: 'never', status: 400 });
   }
   if (NO_CREDENTIALS.has(thrown.name)) return withoutCredentials(deployment, thrown, redact);
+  if (thrown.name === 'AI_NoSuchModelError') return withoutModel(deployment, thrown);
   return unusable(deployment, 'answered with something that cannot be used', null, thrown);
 }
 
@@ -53,6 +54,13 @@ function withoutCredentials(deployment: string, cause: Error, redact: Redact): U
     cause,
   });
   return new UpstreamFailure(error, { retry: 'elsewhere' });
+}
+
+/** The provider has models of another kind only, which another deployment of the group may have. */
+function withoutModel(deployment: string, cause: Error): UpstreamFailure {
+  const message = `The provider of "${deployment}" has no model of this kind`;
+  const error = new GatewayError('model_not_found', message, { param: 'model', cause });
+  return new UpstreamFailure(error, { retry: 'elsewhere', status: 404 });
 }
 
 function headersOf(value: unknown): Record<string, string> {
