@@ -1,4 +1,5 @@
 import type { Identity } from './auth.ts';
+import type { LlmEvent, LlmEventResult } from './llm-event.ts';
 import type { RouteDecision } from './routing.ts';
 
 type MaybePromise<T> = T | Promise<T>;
@@ -26,6 +27,11 @@ export interface LlmRequest {
   readonly stream: boolean;
   /** The client's JSON body, in the surface's own shape. */
   readonly body: Readonly<Record<string, unknown>>;
+  /**
+   * All texts of the body, joined by line feeds: every string in it but names, ids, types and files in base64. Put
+   * together when it is read.
+   */
+  readonly text: string;
   /** `null` when no auth provider is loaded. */
   readonly identity: Identity | null;
   /** Aborted when the client is gone. */
@@ -42,16 +48,19 @@ export type LlmRequestResult =
 /** An upstream's answer as hooks and evaluators see it. Frozen. */
 export interface LlmResponse {
   /**
-   * The answer in the surface's own shape. A streamed answer is put together from its chunks; that of `responses` is
-   * the one that its last event carries.
+   * The answer in the surface's own shape. A streamed answer is put together from its events, and holds what has come
+   * so far while {@link LlmResponse.final} is false; that of `responses` is the one that its last event carries.
    */
   readonly body: Readonly<Record<string, unknown>>;
   /**
    * All that a reader of the answer gets to see, joined by line feeds: choices with refusals, reasoning and the
    * arguments of tool calls; for `responses` what goes into and comes out of tool calls too; for `images.generations`
-   * the revised prompts, for `rerank` the documents that are returned. Empty for `embeddings` and `moderations`.
+   * the revised prompts, for `rerank` the documents that are returned. Empty for `embeddings` and `moderations`. Of a
+   * stream, what has come so far.
    */
   readonly text: string;
+  /** False while a stream goes on; true for the whole answer. */
+  readonly final: boolean;
   readonly usage: LlmUsage | null;
 }
 
@@ -62,7 +71,7 @@ export interface LlmUsage {
   readonly totalTokens: number;
 }
 
-/** One event of a streamed answer, in the surface's own shape. */
+/** One event of a streamed answer, or a whole one, in the surface's own shape. */
 export type LlmChunk = Readonly<Record<string, unknown>>;
 
 /**
@@ -83,8 +92,11 @@ export interface LlmHooks {
   onRequest?(request: LlmRequest): MaybePromise<LlmRequestResult>;
   /** After the choice of a deployment. Observes. */
   onRoute?(request: LlmRequest, route: RouteDecision): MaybePromise<void>;
-  /** Each event of a streamed answer: another chunk, `null` to drop it, nothing to leave it as it is. */
-  onChunk?(request: LlmRequest, chunk: LlmChunk): MaybePromise<LlmChunk | null | undefined | void>;
+  /**
+   * Each event of an answer, in the same form for every surface, streamed or not. May change, hold back or drop it: see
+   * {@link LlmEventResult}.
+   */
+  onChunk?(request: LlmRequest, event: LlmEvent): MaybePromise<LlmEventResult>;
   /** The whole answer. May return another body when the answer is not streamed. */
   onResponse?(
     request: LlmRequest,

@@ -1,14 +1,19 @@
-import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
-import { CHAT_STREAM, textOfChat } from './chat.ts';
-import { RESPONSE_STREAM, textOfResponse } from './response.ts';
+import type { JsonObject } from '../json-value.ts';
+import type { AnswerReading } from '../text/slot.ts';
+import { TextCollector } from '../text/walk.ts';
+import { CHAT_STREAM, readChat } from './chat.ts';
+import { errorIn } from './read-choices.ts';
+import { readResponse } from './read-response.ts';
+import { RESPONSE_STREAM } from './response.ts';
 import type { Surface } from './surface.ts';
-import { TEXT_COMPLETION_STREAM, textOfTextCompletion } from './text-completion.ts';
+import { readTextCompletion, TEXT_COMPLETION_STREAM } from './text-completion.ts';
+import { usageOf } from './usage.ts';
 
 /** `POST /v1/chat/completions`: the one surface that providers of plugins serve as well. */
 export const CHAT: Surface = define({
   name: 'chat.completions',
   path: '/v1/chat/completions',
-  textOf: textOfChat,
+  read: readChat,
   stream: CHAT_STREAM,
 });
 
@@ -18,17 +23,17 @@ export const SURFACES: readonly Surface[] = Object.freeze([
   define({
     name: 'completions',
     path: '/v1/completions',
-    textOf: textOfTextCompletion,
+    read: readTextCompletion,
     stream: TEXT_COMPLETION_STREAM,
   }),
-  define({ name: 'responses', path: '/v1/responses', textOf: textOfResponse, stream: RESPONSE_STREAM }),
+  define({ name: 'responses', path: '/v1/responses', read: readResponse, stream: RESPONSE_STREAM }),
   define({ name: 'embeddings', path: '/v1/embeddings' }),
   define({ name: 'moderations', path: '/v1/moderations', defaultModel: 'omni-moderation-latest' }),
   define({
     name: 'images.generations',
     path: '/v1/images/generations',
     defaultModel: 'dall-e-2',
-    textOf: textOfImages,
+    read: readImages,
   }),
   define({ name: 'audio.speech', path: '/v1/audio/speech', answer: 'bytes' }),
   define({
@@ -37,7 +42,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     request: 'multipart',
     answer: 'bytes',
   }),
-  define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
+  define({ name: 'rerank', path: '/v1/rerank', read: readRanking }),
 ]);
 
 /** The version is a part of `api_base`. */
@@ -47,23 +52,29 @@ function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surf
     request: 'json',
     answer: 'json',
     defaultModel: null,
-    textOf: noText,
+    read: readNoText,
     stream: null,
     ...fields,
   });
 }
 
 /** The prompts as the model has rewritten them. */
-function textOfImages(body: JsonObject): string {
-  return textsIn(objectsIn(body.data).map(({ revised_prompt: prompt }) => prompt)).join('\n');
+function readImages(body: JsonObject): AnswerReading {
+  return readMembers(body, 'data');
 }
 
 /** The documents, where they are returned. */
-function textOfRanking(body: JsonObject): string {
-  const documents = objectsIn(body.results).map(({ document }) => document);
-  return textsIn(documents.map((document) => (isObject(document) ? document.text : document))).join('\n');
+function readRanking(body: JsonObject): AnswerReading {
+  return readMembers(body, 'results');
 }
 
-function noText(_body: JsonObject): string {
-  return '';
+/** Vectors and scores. */
+function readNoText(body: JsonObject): AnswerReading {
+  return readMembers(body, null);
+}
+
+function readMembers(body: JsonObject, member: string | null): AnswerReading {
+  const found = new TextCollector();
+  if (member !== null) found.collect(body[member], [member], member);
+  return { texts: found.slots, finishes: [], usage: usageOf(body), error: errorIn(body), keeps: true };
 }
