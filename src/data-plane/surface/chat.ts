@@ -1,4 +1,4 @@
-import type { LlmChunk } from '../../plugin-api/llm.ts';
+import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { DONE_FRAMING } from '../framing.ts';
 import { isObject, type JsonObject, objectsIn, setMember } from '../json-value.ts';
 import type { AnswerReading } from '../text/slot.ts';
@@ -10,7 +10,8 @@ import { usageOf } from './usage.ts';
 /** The streams of `/v1/chat/completions`. */
 export const CHAT_STREAM: StreamShape = Object.freeze({
   framing: DONE_FRAMING,
-  usageOf,
+  usageOf: (chunk: LlmChunk, before: LlmUsage | null) => usageOf(chunk) ?? before,
+  usageInFirst: false,
   read: (chunk: LlmChunk) => readChoices(chunk, 'delta'),
   assembler: () => new ChoiceAssembler(CHAT_CHOICES),
   replay: (body: JsonObject, request: JsonObject) => toChunks(body, wantsUsage(request)),

@@ -2,7 +2,6 @@ import type { LlmFinishReason } from '../../plugin-api/llm-event.ts';
 import { isObject, type JsonObject } from '../json-value.ts';
 import type { AnswerReading } from '../text/slot.ts';
 import { TextCollector } from '../text/walk.ts';
-import { usageOf } from './usage.ts';
 
 /**
  * Reads an answer that has choices, or an event of one.
@@ -22,9 +21,10 @@ export function readChoices(body: JsonObject, member: 'message' | 'delta' | 'tex
     found.shadow = isObject(choice.logprobs) ? ['choices', at, 'logprobs'] : null;
     found.collect(choice[member], ['choices', at, member], String(index));
     if (isObject(choice.delta) && choice.delta.role !== undefined) keeps = true;
-    if (choice.finish_reason != null) finishes.push({ choice: index, reason: toReason(choice.finish_reason) });
+    if (choice.finish_reason != null)
+      finishes.push({ choice: index, reason: toReason(choice.finish_reason) });
   }
-  return { texts: found.slots, finishes, usage: usageOf(body), error: errorIn(body), keeps };
+  return { texts: found.slots, finishes, error: errorIn(body), keeps };
 }
 
 /** What an upstream says of a failure within its answer. */
@@ -47,5 +47,7 @@ const REASONS: Readonly<Record<string, LlmFinishReason>> = {
 };
 
 function toReason(reason: unknown): LlmFinishReason {
-  return typeof reason === 'string' && Object.hasOwn(REASONS, reason) ? (REASONS[reason] as LlmFinishReason) : 'other';
+  return typeof reason === 'string' && Object.hasOwn(REASONS, reason)
+    ? (REASONS[reason] as LlmFinishReason)
+    : 'other';
 }

@@ -4,7 +4,6 @@ import { isObject, type JsonObject, objectsIn } from '../json-value.ts';
 import type { AnswerReading, Path } from '../text/slot.ts';
 import { TextCollector, toolOf } from '../text/walk.ts';
 import { errorIn } from './read-choices.ts';
-import { usageOf } from './usage.ts';
 
 /** A whole answer of `/v1/responses`: messages, refusals, reasoning, and what goes into and comes out of tool calls. */
 export function readResponse(body: JsonObject): AnswerReading {
@@ -30,7 +29,6 @@ export function readResponseEvent(event: LlmChunk): AnswerReading {
   return {
     texts: found.slots,
     finishes: [],
-    usage: null,
     error: isError ? errorIn({ error: isObject(event.error) ? event.error : event }) : null,
     keeps: !type.endsWith('.delta'),
   };
@@ -57,11 +55,21 @@ function collectPiece(found: TextCollector, type: string, event: LlmChunk): void
   if (isObject(event.item)) found.collect(event.item, ['item'], item, kindOfItem(event.item));
   else if (isObject(event.part)) collectPart(found, type, event, event.part, item);
   else if (type === 'response.output_text.annotation.added') {
-    found.collect(event.annotation, ['annotation'], `${placeOf(event, 'content', item)}/annotations/${event.annotation_index}`);
+    found.collect(
+      event.annotation,
+      ['annotation'],
+      `${placeOf(event, 'content', item)}/annotations/${event.annotation_index}`,
+    );
   } else if (type !== 'response.audio.delta') collectMember(found, type, event, item);
 }
 
-function collectPart(found: TextCollector, type: string, event: LlmChunk, part: JsonObject, item: string): void {
+function collectPart(
+  found: TextCollector,
+  type: string,
+  event: LlmChunk,
+  part: JsonObject,
+  item: string,
+): void {
   const isSummary = type.startsWith('response.reasoning_summary_part');
   const place = placeOf(event, isSummary ? 'summary' : 'content', item);
   found.collect(part, ['part'], place, isSummary ? 'reasoning' : 'text');
@@ -69,11 +77,14 @@ function collectPart(found: TextCollector, type: string, event: LlmChunk, part: 
 
 function collectMember(found: TextCollector, type: string, event: LlmChunk, item: string): void {
   const base = type.slice(0, type.lastIndexOf('.'));
-  const [list, member] = Object.hasOwn(PIECES, base) ? (PIECES[base] as (typeof PIECES)[string]) : [null, base];
+  const [list, member] = Object.hasOwn(PIECES, base)
+    ? (PIECES[base] as (typeof PIECES)[string])
+    : [null, base];
   const part = `${list === null ? item : placeOf(event, list, item)}/${member}`;
   const key = found.repeats ? member : 'delta';
   const text = event[key];
-  if (typeof text === 'string') found.add(text, [key], part, kindOfPiece(base), toolOf({ name: event.name }, null));
+  if (typeof text === 'string')
+    found.add(text, [key], part, kindOfPiece(base), toolOf({ name: event.name }, null));
 }
 
 function placeOf(event: LlmChunk, list: 'content' | 'summary', item: string): string {
@@ -100,7 +111,6 @@ function toReading(found: TextCollector, response: JsonObject, isEnd: boolean): 
   return {
     texts: found.slots,
     finishes: isEnd ? [{ choice: 0, reason: toReason(response) }] : [],
-    usage: usageOf(response),
     error: errorIn(response),
     keeps: true,
   };

@@ -1,4 +1,4 @@
-import type { LlmChunk } from '../../plugin-api/llm.ts';
+import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { typedFraming } from '../framing.ts';
 import { isObject, type JsonObject, objectsIn } from '../json-value.ts';
 import { readResponseEvent } from './read-response.ts';
@@ -11,7 +11,9 @@ import { usageOf } from './usage.ts';
  */
 export const RESPONSE_STREAM: StreamShape = Object.freeze({
   framing: typedFraming(['response.completed', 'response.failed', 'response.incomplete']),
-  usageOf: ({ response }: LlmChunk) => (isObject(response) ? usageOf(response) : null),
+  usageOf: ({ response }: LlmChunk, before: LlmUsage | null) =>
+    (isObject(response) ? usageOf(response) : null) ?? before,
+  usageInFirst: false,
   read: readResponseEvent,
   assembler: () => new ResponseAssembler(),
   replay: toEvents,

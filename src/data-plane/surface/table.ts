@@ -2,12 +2,14 @@ import type { JsonObject } from '../json-value.ts';
 import type { AnswerReading } from '../text/slot.ts';
 import { TextCollector } from '../text/walk.ts';
 import { CHAT_STREAM, readChat } from './chat.ts';
+import { IMAGE_STREAM, readImages } from './image.ts';
+import { MESSAGE_STREAM } from './messages.ts';
 import { errorIn } from './read-choices.ts';
+import { readMessage } from './read-message.ts';
 import { readResponse } from './read-response.ts';
 import { RESPONSE_STREAM } from './response.ts';
 import type { Surface } from './surface.ts';
 import { readTextCompletion, TEXT_COMPLETION_STREAM } from './text-completion.ts';
-import { usageOf } from './usage.ts';
 
 /** `POST /v1/chat/completions`: the one surface that providers of plugins serve as well. */
 export const CHAT: Surface = define({
@@ -17,7 +19,7 @@ export const CHAT: Surface = define({
   stream: CHAT_STREAM,
 });
 
-/** All surfaces of the data plane. Their upstreams speak the client's dialect. */
+/** All surfaces of the data plane. */
 export const SURFACES: readonly Surface[] = Object.freeze([
   CHAT,
   define({
@@ -34,6 +36,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     path: '/v1/images/generations',
     defaultModel: 'dall-e-2',
     read: readImages,
+    stream: IMAGE_STREAM,
   }),
   define({ name: 'audio.speech', path: '/v1/audio/speech', answer: 'bytes' }),
   define({
@@ -43,11 +46,19 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     answer: 'bytes',
   }),
   define({ name: 'rerank', path: '/v1/rerank', read: readRanking }),
+  define({
+    name: 'messages',
+    path: '/v1/messages',
+    api: 'anthropic',
+    read: readMessage,
+    stream: MESSAGE_STREAM,
+  }),
+  define({ name: 'messages.count_tokens', path: '/v1/messages/count_tokens', api: 'anthropic' }),
 ]);
 
-/** The version is a part of `api_base`. */
 function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surface {
   return Object.freeze({
+    api: 'openai',
     upstreamPath: fields.path.replace(/^\/v1/, ''),
     request: 'json',
     answer: 'json',
@@ -56,11 +67,6 @@ function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surf
     stream: null,
     ...fields,
   });
-}
-
-/** The prompts as the model has rewritten them. */
-function readImages(body: JsonObject): AnswerReading {
-  return readMembers(body, 'data');
 }
 
 /** The documents, where they are returned. */
@@ -76,5 +82,5 @@ function readNoText(body: JsonObject): AnswerReading {
 function readMembers(body: JsonObject, member: string | null): AnswerReading {
   const found = new TextCollector();
   if (member !== null) found.collect(body[member], [member], member);
-  return { texts: found.slots, finishes: [], usage: usageOf(body), error: errorIn(body), keeps: true };
+  return { texts: found.slots, finishes: [], error: errorIn(body), keeps: true };
 }

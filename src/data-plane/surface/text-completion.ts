@@ -1,4 +1,4 @@
-import type { LlmChunk } from '../../plugin-api/llm.ts';
+import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { DONE_FRAMING } from '../framing.ts';
 import { isObject, type JsonObject } from '../json-value.ts';
 import type { AnswerReading } from '../text/slot.ts';
@@ -11,7 +11,8 @@ import { usageOf } from './usage.ts';
 /** The streams of `/v1/completions`. A chunk has the shape of the whole. */
 export const TEXT_COMPLETION_STREAM: StreamShape = Object.freeze({
   framing: DONE_FRAMING,
-  usageOf,
+  usageOf: (chunk: LlmChunk, before: LlmUsage | null) => usageOf(chunk) ?? before,
+  usageInFirst: false,
   read: readTextCompletion,
   assembler: () => new ChoiceAssembler(TEXT_CHOICES),
   replay: toChunks,

@@ -1,5 +1,4 @@
 import type { LlmDeltaEvent, LlmFinishReason } from '../../plugin-api/llm-event.ts';
-import type { LlmUsage } from '../../plugin-api/llm.ts';
 import { type JsonObject, setMember } from '../json-value.ts';
 
 /** The way to a value in a JSON tree. */
@@ -19,6 +18,8 @@ export interface TextSlot {
   readonly choice: number;
   /** Names the text that this is a piece of: equal for all pieces of one text, whichever event they are in. */
   readonly part: string;
+  /** The value is a JSON value of which this is the text. */
+  readonly isJson: boolean;
   /** The event repeats the whole text once its pieces have been sent. */
   readonly repeats: boolean;
   readonly path: Path;
@@ -33,7 +34,6 @@ export interface TextSlot {
 export interface AnswerReading {
   readonly texts: readonly TextSlot[];
   readonly finishes: readonly { readonly choice: number; readonly reason: LlmFinishReason }[];
-  readonly usage: LlmUsage | null;
   readonly error: { readonly message: string; readonly code: string | null } | null;
   /** There is something else that clients need, although no text is left. */
   readonly keeps: boolean;

@@ -54,11 +54,18 @@ export class TextCollector {
     } else if (isObject(value)) this.#members(value, path, part, kind, tool);
   }
 
-  add(text: string, path: Path, part: string, kind: TextKind, tool: ToolCallName | null = null): void {
+  add(
+    text: string,
+    path: Path,
+    part: string,
+    kind: TextKind,
+    tool: ToolCallName | null = null,
+    isJson = false,
+  ): void {
     // A call is announced by its first piece, which may be empty.
     if (text === '' && (kind !== 'tool-input' || tool === null)) return;
     const { choice, repeats, shadow } = this;
-    this.slots.push({ kind, choice, part, repeats, path, text, tool, shadow });
+    this.slots.push({ kind, choice, part, isJson, repeats, path, text, tool, shadow });
   }
 
   #members(
