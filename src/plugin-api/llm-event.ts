@@ -92,6 +92,6 @@ export interface LlmDelta {
  * - `null`: a delta is held back, and dropped unless it is among what the hook returns later; an event of type `usage`
  *   or `other` is dropped; the others cannot be
  * - a list: what goes on in place of the event, with deltas that were held back. At `finish`, all that is still held
- *   may be in it. An event that is no delta goes on unless the list is empty
+ *   may be in it, the rest of pieces that went on in part included. An event that is no delta goes on unless the list is empty
  */
 export type LlmEventResult = LlmEvent | LlmDelta | readonly (LlmEvent | LlmDelta)[] | null | undefined | void;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import fc from 'fast-check';
 import type { LlmPhases } from '../../src/pipeline/types.ts';
 import type { LlmDelta, LlmEvent } from '../../src/plugin-api/llm-event.ts';
 import { chat, dataOf, deployment, post, postTo, serve } from '../support/data-plane.ts';
@@ -161,6 +162,37 @@ describe('onChunk', () => {
       assert.ok(!body.includes('"se"'));
     });
   }
+
+  it('loses and doubles nothing, wherever a hook cuts the text anew', async (t) => {
+    const upstream = await startUpstream();
+    t.after(() => upstream.close());
+    let kept = '';
+    let keep: readonly number[] = [];
+    const onChunk: OnChunk = async (_request, each) => {
+      if (each.type === 'finish') return [{ type: 'text', choice: 0, index: 0, text: kept }, each];
+      if (each.type !== 'text') return [each];
+      const all = kept + each.text;
+      const end = Math.max(0, all.length - (keep[all.length % keep.length] as number));
+      kept = all.slice(end);
+      return end === 0 ? [] : [{ ...each, text: all.slice(0, end) }];
+    };
+    const pipeline = emptyPipeline({ llm: { onChunk } });
+    const { url } = await serve(t, { deployments: [deployment(upstream.url)], pipeline });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.string({ minLength: 1, maxLength: 5 }), { minLength: 1 }),
+        fc.array(fc.integer({ min: 1, max: 8 }), { minLength: 1 }),
+        async (words, sizes) => {
+          [kept, keep] = ['', sizes];
+          upstream.answer(stream(chatStream(words)));
+          const data = dataOf(await (await post(url, chat({ stream: true }))).text()).slice(0, -1);
+          const said = data.map((each) => JSON.parse(each).choices[0]?.delta.content ?? '').join('');
+          assert.equal(said, words.join(''));
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
 
   it('changes what a stream of responses repeats of a text too', async (t) => {
     const url = await gateway(

@@ -78,11 +78,10 @@ export class ChunkHooks {
     }
     if (current === null) return;
     const text = texts.get(current.part);
-    if (text === undefined) current.hold();
-    else {
-      releaseHeld(current.part, '');
-      current.settle(text);
-    }
+    if (text !== undefined) releaseHeld(current.part, '');
+    // A hook that splits a piece keeps the rest: what it lets go at the finish must find a place.
+    if (text === current.slot.text && !current.part.isOpen) current.settle(text);
+    else current.hold(text ?? '');
   }
 }
 

@@ -25,8 +25,10 @@ export class Part {
   hasBegun = false;
   /** How many characters have left the gateway. */
   left = 0;
-  /** Pieces that a hook holds back. */
+  /** Pieces that hooks may still add to. */
   held: Piece[] = [];
+  /** Hooks have held back or changed a piece: they may have more to say than what they have let go. */
+  isOpen = false;
   /** Of a tool call. */
   toolId: string | null = null;
   toolName: string | null = null;
@@ -51,6 +53,7 @@ export class Piece {
   /** How long all texts of the choice were with it. */
   mark = 0;
   isHeld = false;
+  #pending = '';
 
   constructor(slot: TextSlot, part: Part, isRepeat: boolean) {
     this.slot = slot;
@@ -63,14 +66,17 @@ export class Piece {
     const { part } = this;
     this.isHeld = false;
     this.start = part.text.length;
-    part.text += text;
+    part.text += this.#pending + text;
     this.end = part.text.length;
-    part.choice.length += text.length;
+    part.choice.length += this.end - this.start;
     this.mark = part.choice.length;
   }
 
-  hold(): void {
+  /** @param text goes on in any case; more of it may come */
+  hold(text: string): void {
     this.isHeld = true;
+    this.#pending = text;
+    this.part.isOpen = true;
     this.part.held.push(this);
   }
 
@@ -164,7 +170,7 @@ export class Parts {
   }
 }
 
-/** Lets go what hooks have held of a text: the last piece carries `text`, the others nothing. */
+/** Lets go what hooks have held of a text: the last piece carries `text` besides. */
 export function releaseHeld(part: Part, text: string): void {
   const { held } = part;
   if (held.length === 0) return;
