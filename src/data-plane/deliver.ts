@@ -103,7 +103,7 @@ async function deliverJudged(
   bytes: Buffer | null,
 ): Promise<void> {
   const { evaluateOutput, observeOutput } = call.llm;
-  if (call.pipeline.export !== null) call.usage = usageOf(body);
+  if (call.countsUsage) call.usage = usageOf(body);
   const judged = evaluateOutput === null ? body : await judgeWhole(call, evaluateOutput, body);
   const isSame = judged === body && bytes !== null;
   call.answer.json(status, headers, isSame ? bytes : Buffer.from(JSON.stringify(judged)));

@@ -70,6 +70,7 @@ export class ChunkHooks {
     const texts = new Map<Part, string>();
     for (const delta of left.filter(isDelta)) {
       const part = this.#parts.find(delta);
+      if (delta.text === '' && part !== current?.part) continue;
       if (part === undefined || (part !== current?.part && part.held.length === 0)) throw notHeld(delta);
       texts.set(part, (texts.get(part) ?? '') + delta.text);
     }
