@@ -169,7 +169,7 @@ export class Containment {
       this.fail(site.owner, site.phase, 'timeout', thrown.error, requestId);
       return thrown.error;
     }
-    if (site.phase !== 'storage' && isStorageFailure(thrown)) return thrown;
+    if (isStorageFailure(thrown)) return thrown;
     const error = toError(thrown);
     this.fail(site.owner, site.phase, 'error', error, requestId);
     const message = `Plugin "${site.owner.name}": ${site.what} failed`;
@@ -186,7 +186,10 @@ export function isAnswer(thrown: unknown): boolean {
   }
 }
 
-/** True for the store's failure: the plugin that passes it on is not to blame, and was told so on purpose. */
+/**
+ * True for the store's failure: the plugin that passes it on is not to blame, and was told so on purpose. Nor is a
+ * backend whose server is away: to quarantine it would only keep the store shut for longer than the server is away.
+ */
 export function isStorageFailure(thrown: unknown): thrown is GatewayError {
   try {
     return isGatewayError(thrown) && thrown.code === 'storage_unavailable';

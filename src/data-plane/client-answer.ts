@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
-import { type ErrorBody, type GatewayError, toErrorBody } from '../errors.ts';
-import { sendError, sendJson } from '../wire/error-response.ts';
+import { type GatewayError, toErrorBody } from '../errors.ts';
+import type { UpstreamSaid } from '../wire/dialect.ts';
+import { sendError } from '../wire/error-response.ts';
 import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { StreamFraming } from './framing.ts';
@@ -9,9 +10,7 @@ import type { StreamFraming } from './framing.ts';
 export const CLIENT_GONE_STATUS = 499;
 
 /** What an upstream has said of its error. */
-export interface ErrorDetails {
-  /** The body instead of the error's own. */
-  readonly body?: ErrorBody | null;
+export interface ErrorDetails extends UpstreamSaid {
   readonly retryAfter?: string | null;
 }
 
@@ -121,20 +120,20 @@ export class ClientAnswer {
    * Answers with an error; in a stream that has begun, with an error event and nothing behind it. Bytes that have begun
    * are cut, so that nobody takes a part of them for the whole.
    */
-  error(error: GatewayError, { body = null, retryAfter = null }: ErrorDetails = {}): void {
+  error(error: GatewayError, details: ErrorDetails = {}): void {
     if (this.#isOver()) return;
     if (this.#framing !== null) {
-      this.#res.end(this.#framing.encodeError(body ?? toErrorBody(error)));
+      const body = details.body ?? toErrorBody(error);
+      this.#res.end(this.#framing.encodeError(body, error.status, this.#res.req.id));
       return;
     }
     if (this.#isBytes) {
       this.#res.destroy();
       return;
     }
-    if (retryAfter !== null) this.#res.setHeader('retry-after', retryAfter);
+    if (details.retryAfter != null) this.#res.setHeader('retry-after', details.retryAfter);
     for (const [name, value] of Object.entries(this.#ownHeaders())) this.#res.setHeader(name, value);
-    if (body === null) sendError(this.#res, error);
-    else sendJson(this.#res, error.status, body);
+    sendError(this.#res, error, details);
   }
 
   /** Nobody reads any more, or a middleware has ended the answer: a write would be an `error` event. */

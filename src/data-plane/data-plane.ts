@@ -2,14 +2,7 @@ import type { Logger } from 'winston';
 import type { DeploymentConfig, RoutingConfig } from '../config/types.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
 import { createEchoProvider } from './echo.ts';
-import {
-  type DataPlaneHandler,
-  getModel,
-  listModels,
-  MODEL_PREFIX,
-  methodNotAllowed,
-  notImplemented,
-} from './handlers.ts';
+import { type DataPlaneHandler, getModel, listModels, MODEL_PREFIX, methodNotAllowed } from './handlers.ts';
 import { LlmHandler } from './llm-handler.ts';
 import { toModels } from './models.ts';
 import { createGroups } from './routing/group.ts';
@@ -49,8 +42,6 @@ export interface DataPlane {
   close(): Promise<void>;
 }
 
-const NOT_YET = ['/v1/messages'] as const;
-
 /**
  * Builds the data plane from the configuration.
  *
@@ -78,10 +69,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   for (const surface of SURFACES) {
     table.add(surface.path, 'POST', (req, res, pipeline) => llm.handle(surface, req, res, pipeline));
   }
-  for (const path of NOT_YET) table.add(path, 'POST', notImplemented(path));
 
   return Object.freeze({
-    paths: Object.freeze(['/v1/models', '/v1/models/*id', ...SURFACES.map(({ path }) => path), ...NOT_YET]),
+    paths: Object.freeze(['/v1/models', '/v1/models/*id', ...SURFACES.map(({ path }) => path)]),
     find: (method: string, path: string) => table.find(method, path),
     models: () => models,
     close: () => upstreams.close(),

@@ -133,7 +133,7 @@ class ChunkStage {
     const chunk = parseChunk(this.#call, event.data);
     const next = onChunk === null ? chunk : await onChunk(this.#call.request, chunk);
     if (next === null) return null;
-    this.#call.usage = this.#stream.usageOf(next) ?? this.#call.usage;
+    this.#call.usage = this.#stream.usageOf(next, this.#call.usage);
     this.#assembler?.add(next);
     const bytes = next === chunk ? event.raw : this.#stream.framing.encode(next);
     if (!this.#stream.framing.isLast(chunk)) return bytes;

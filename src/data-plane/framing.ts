@@ -12,8 +12,12 @@ export interface StreamFraming {
   /** True for an event that ends the stream and carries something. */
   isLast(chunk: LlmChunk): boolean;
   encode(chunk: LlmChunk): Buffer;
-  /** The event that tells of a failure in a stream that has begun. */
-  encodeError(body: ErrorBody): Buffer;
+  /**
+   * The event that tells of a failure in a stream that has begun.
+   *
+   * @param status the HTTP status that the failure would have had
+   */
+  encodeError(body: ErrorBody, status: number, requestId: string): Buffer;
 }
 
 /** `data` lines alone, and `[DONE]` in the end: chat and text completions. */
@@ -22,14 +26,19 @@ export const DONE_FRAMING: StreamFraming = Object.freeze({
   terminator: DONE_EVENT,
   isLast: () => false,
   encode: encodeEvent,
-  encodeError: encodeEvent,
+  encodeError: (body: ErrorBody) => encodeEvent(body),
 });
 
 /**
- * Events that are called by their JSON's `type`, one of `last` in the end: the Responses API.
- * Source: OpenAI's API reference, heading "Streaming events".
+ * Events that are called by their JSON's `type`, one of `last` in the end: the Responses API, images, and Anthropic's
+ * Messages API. Sources: OpenAI's API reference, heading "Streaming events"; Anthropic's, "Streaming messages".
+ *
+ * @param toErrorEvent the event that tells of a failure; default: as the Responses API has it
  */
-export function typedFraming(last: readonly string[]): StreamFraming {
+export function typedFraming(
+  last: readonly string[],
+  toErrorEvent: ToErrorEvent = toResponsesError,
+): StreamFraming {
   const isLast = (chunk: LlmChunk): boolean => typeof chunk.type === 'string' && last.includes(chunk.type);
   return Object.freeze({
     endIn(events: Buffer): number {
@@ -39,11 +48,20 @@ export function typedFraming(last: readonly string[]): StreamFraming {
     terminator: null,
     isLast,
     encode: encodeTyped,
-    encodeError: ({ error }: ErrorBody) =>
-      // The reference has the fields at the top, clients in the field look for them in `error`. The upstream's count
-      // of events is not kept on the fast path.
-      encodeTyped({ ...error, type: 'error', error, sequence_number: 0 }),
+    encodeError: (body: ErrorBody, status: number, requestId: string) =>
+      encodeTyped(toErrorEvent(body, status, requestId)),
   });
+}
+
+/** A failure as an event of a stream; see {@link StreamFraming.encodeError}. */
+export type ToErrorEvent = (body: ErrorBody, status: number, requestId: string) => LlmChunk;
+
+/**
+ * The reference has the fields at the top, clients in the field look for them in `error`. The upstream's count of
+ * events is not kept on the fast path.
+ */
+function toResponsesError({ error }: ErrorBody): LlmChunk {
+  return { ...error, type: 'error', error, sequence_number: 0 };
 }
 
 function encodeTyped(chunk: LlmChunk): Buffer {

@@ -7,7 +7,7 @@ import { mayUse, modelNotFound, toModelObject } from './models.ts';
 
 /**
  * Serves one request of the data plane. Authentication and middleware have run. Never rejects: failures are answered
- * in OpenAI's shape.
+ * in the shape of the path's API.
  */
 export type DataPlaneHandler = (
   req: GatewayRequest,
@@ -38,12 +38,6 @@ export function getModel(models: readonly ModelInfo[], created: number): DataPla
     if (model === undefined || !mayUse(req.identity, id)) answer.error(modelNotFound(id));
     else sendJson(answer, toModelObject(model, created));
   };
-}
-
-/** A path of the API that this version does not serve yet. */
-export function notImplemented(path: string): DataPlaneHandler {
-  const error = new GatewayError('not_implemented', `${path} is not implemented yet`);
-  return async (req, res) => new ClientAnswer(req, res).error(error);
 }
 
 /** A known path, asked for with another method than its own (RFC 9110, section 15.5.6). */

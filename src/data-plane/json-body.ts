@@ -117,14 +117,18 @@ function readModel({ model }: JsonObject, { defaultModel }: Surface): string {
   throw invalidRequest('model', 'must be a string that is not blank');
 }
 
-function readStream({ stream }: JsonObject, surface: Surface): boolean {
+function readStream({ stream, n }: JsonObject, surface: Surface): boolean {
   // Bytes come as they come, and what asks for them otherwise is a word between client and upstream.
   if (stream === undefined || stream === null || stream === false || surface.answer === 'bytes') return false;
   if (stream === true && surface.stream === null) {
     throw invalidRequest('stream', `must not be true: ${surface.path} has no streams`);
   }
-  if (stream === true) return true;
-  throw invalidRequest('stream', 'must be true or false');
+  if (stream !== true) throw invalidRequest('stream', 'must be true or false');
+  const { maxChoices = Number.POSITIVE_INFINITY } = surface.stream ?? {};
+  if (typeof n === 'number' && n > maxChoices) {
+    throw invalidRequest('n', `must not be more than ${maxChoices} in a stream of ${surface.path}`);
+  }
+  return true;
 }
 
 /** Freezes a tree of JSON values and counts the members of its objects. Its depth is bounded by {@link MAX_DEPTH}. */

@@ -43,11 +43,11 @@ export function assertMayUse(identity: Identity | null, model: string): void {
   );
 }
 
-/** As OpenAI answers when a chat model is asked for a text completion. */
+/** As OpenAI answers when a chat model is asked for a text completion. A provider speaks one API or another. */
 export function notServed(model: string, path: string): GatewayError {
   return new GatewayError(
     'model_not_found',
-    `The model ${JSON.stringify(model)} does not serve ${path}: its provider has chat completions only`,
+    `The model ${JSON.stringify(model)} does not serve ${path}: its provider does not have it`,
     { param: 'model' },
   );
 }

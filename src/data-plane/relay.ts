@@ -1,5 +1,7 @@
 import type { Call } from './call.ts';
-import { DONE, parseEvents } from './sse.ts';
+import { isObject } from './json-value.ts';
+import { parseEvents, type SseEvent } from './sse.ts';
+import type { StreamShape } from './surface/surface.ts';
 import type { UpstreamFailure } from './upstream/failure.ts';
 import { type AnswerHeaders, toClientHeaders } from './upstream/headers.ts';
 import type { EventSink } from './upstream/outcome.ts';
@@ -29,13 +31,15 @@ export class Relay implements EventSink {
   }
 
   write(events: Buffer): boolean {
+    if (this.#last === null) this.#readFirst(events);
     this.#last = events;
     return this.#call.answer.write(events);
   }
 
   end(events: Buffer): void {
     this.#call.answer.end(events);
-    if (this.#call.pipeline.export !== null) this.#readUsage(events);
+    if (this.#last === null) this.#readFirst(events);
+    this.#readLast(events);
     this.#settle(null);
   }
 
@@ -47,15 +51,30 @@ export class Relay implements EventSink {
     this.#settle(null);
   }
 
-  /** Usage stands in the last event that carries something: in the last read, or in the one before. */
-  #readUsage(events: Buffer): void {
-    const { stream } = this.#call.surface;
-    if (stream === null) return;
+  /** Only who exports a record wants to know, and only some dialects count anything in the first event. */
+  #readFirst(events: Buffer): void {
+    const { pipeline, surface } = this.#call;
+    if (pipeline.export === null || surface.stream?.usageInFirst !== true) return;
+    const first = parseEvents(events).find(({ data }) => data !== null);
+    this.#readUsage(surface.stream, first);
+  }
+
+  /** Usage stands in the last event that speaks of it: in the last read, or in the one before. */
+  #readLast(events: Buffer): void {
+    const { pipeline, surface } = this.#call;
+    if (pipeline.export === null || surface.stream === null) return;
     const tail = this.#last === null ? events : Buffer.concat([this.#last, events]);
-    const data = parseEvents(tail).findLast((event) => event.data !== null && event.data !== DONE)?.data;
-    if (data == null || !data.includes('"usage"')) return;
+    this.#readUsage(
+      surface.stream,
+      parseEvents(tail).findLast(({ data }) => data?.includes('"usage"') === true),
+    );
+  }
+
+  #readUsage(stream: StreamShape, event: SseEvent | undefined): void {
+    if (event?.data == null) return;
     try {
-      this.#call.usage = stream.usageOf(JSON.parse(data) as Readonly<Record<string, unknown>>);
+      const chunk: unknown = JSON.parse(event.data);
+      if (isObject(chunk)) this.#call.usage = stream.usageOf(chunk, this.#call.usage);
     } catch {
       // The client has had its answer: a record without usage is all that this costs.
     }

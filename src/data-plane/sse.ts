@@ -17,8 +17,11 @@ export const DONE = '[DONE]';
 /** The event that ends an OpenAI stream. */
 export const DONE_EVENT: Buffer = Buffer.from(`data: ${DONE}\n\n`);
 
-/** More bytes than that without the end of an event are an attack or a fault. */
-export const MAX_EVENT_BYTES: number = 4 * 1024 * 1024;
+/** More bytes than that without the end of an event are an attack or a fault. The largest events carry an image. */
+export const MAX_EVENT_BYTES: number = 16 * 1024 * 1024;
+
+/** How far before the end of an event its beginning may be seen: CR LF CR LF has four bytes. */
+const LOOK_BEHIND = 3;
 
 /** An event that carries a JSON value. */
 export function encodeEvent(value: unknown): Buffer {
@@ -30,30 +33,60 @@ export function encodeEvent(value: unknown): Buffer {
  * an event and comes back as it is; what stands behind the last end is kept for the next call.
  */
 export class EventCutter {
-  #pending: Buffer | null = null;
+  /** Joined when their event ends: joining at every chunk would cost the square of its length. */
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
 
   /** All whole events so far that were not returned yet, `null` when there are none. */
   push(chunk: Buffer): Buffer | null {
-    const bytes = this.#pending === null ? chunk : Buffer.concat([this.#pending, chunk]);
-    const searched = this.#pending === null ? 0 : Math.max(0, this.#pending.length - 3);
-    const end = endOfLastEvent(bytes, searched);
-    if (end === bytes.length) {
-      this.#pending = null;
-      return bytes;
+    const before = this.#lastPending();
+    const searched = before === null ? chunk : Buffer.concat([before, chunk]);
+    const end = endOfLastEvent(searched) - (before?.length ?? 0);
+    if (end <= 0) {
+      this.#keep(chunk);
+      return null;
     }
-    // A copy: the rest of a large chunk must not keep all of it alive.
-    this.#pending = end === 0 && bytes !== chunk ? bytes : Buffer.from(bytes.subarray(end));
-    return end === 0 ? null : bytes.subarray(0, end);
+    const events = this.#takeWith(end === chunk.length ? chunk : chunk.subarray(0, end));
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    return events;
   }
 
   /** Bytes that wait for the end of their event. */
   get pendingBytes(): number {
-    return this.#pending === null ? 0 : this.#pending.length;
+    return this.#pendingBytes;
   }
 
   /** What is left at the end of the stream, `null` when it ended with an event. */
   rest(): Buffer | null {
-    return this.#pending;
+    return this.#pendingBytes === 0 ? null : Buffer.concat(this.#pending);
+  }
+
+  /** A copy: the rest of a large chunk must not keep all of it alive. */
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#pending.push(Buffer.from(bytes));
+    this.#pendingBytes += bytes.length;
+  }
+
+  #takeWith(bytes: Buffer): Buffer {
+    if (this.#pendingBytes === 0) return bytes;
+    const all = Buffer.concat([...this.#pending, bytes]);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    return all;
+  }
+
+  /** The last bytes that wait, as far as the end of their event may be seen in them. */
+  #lastPending(): Buffer | null {
+    if (this.#pendingBytes === 0) return null;
+    const pieces: Buffer[] = [];
+    let missing = LOOK_BEHIND;
+    for (let at = this.#pending.length - 1; at >= 0 && missing > 0; at--) {
+      const piece = (this.#pending[at] as Buffer).subarray(-missing);
+      pieces.unshift(piece);
+      missing -= piece.length;
+    }
+    return Buffer.concat(pieces);
   }
 }
 
@@ -89,8 +122,8 @@ export function parseEvents(bytes: Buffer): SseEvent[] {
   return events;
 }
 
-function endOfLastEvent(bytes: Buffer, from: number): number {
-  for (let end = bytes.length; end > from + 1; end--) {
+function endOfLastEvent(bytes: Buffer): number {
+  for (let end = bytes.length; end > 1; end--) {
     const byte = bytes[end - 1] as number;
     if ((byte === LF || byte === CR) && endsEvent(bytes, end)) return end;
   }

@@ -13,7 +13,9 @@ export type LlmSurface =
   | 'images.generations'
   | 'audio.speech'
   | 'audio.transcriptions'
-  | 'rerank';
+  | 'rerank'
+  | 'messages'
+  | 'messages.count_tokens';
 
 /** A call as hooks and evaluators see it. Frozen; a hook that changes it returns a patch. */
 export interface LlmRequest {
@@ -48,8 +50,9 @@ export interface LlmResponse {
   readonly body: Readonly<Record<string, unknown>>;
   /**
    * All that a reader of the answer gets to see, joined by line feeds: choices with refusals, reasoning and the
-   * arguments of tool calls; for `responses` what goes into and comes out of tool calls too; for `images.generations`
-   * the revised prompts, for `rerank` the documents that are returned. Empty for `embeddings` and `moderations`.
+   * arguments of tool calls; for `responses` and `messages` what goes into and comes out of tool calls too; for
+   * `images.generations` the revised prompts, for `rerank` the documents that are returned. Empty for `embeddings`,
+   * `moderations` and `messages.count_tokens`.
    */
   readonly text: string;
   readonly usage: LlmUsage | null;
@@ -60,6 +63,10 @@ export interface LlmUsage {
   readonly promptTokens: number;
   readonly completionTokens: number;
   readonly totalTokens: number;
+  /** Of the prompt's tokens, those that came from the upstream's cache. Left out when the upstream does not say. */
+  readonly cacheReadTokens?: number;
+  /** Of the prompt's tokens, those that were written into the upstream's cache. Left out when it does not say. */
+  readonly cacheWriteTokens?: number;
 }
 
 /** One event of a streamed answer, in the surface's own shape. */

@@ -1,27 +1,78 @@
 import type { IncomingMessage } from 'node:http';
-import { type GatewayError, toErrorBody } from '../errors.ts';
+import { type ErrorBody, type GatewayError, toErrorBody } from '../errors.ts';
 
 /** Paths that speak Anthropic's Messages API; everything else speaks OpenAI's. */
 const ANTHROPIC = '/v1/messages';
 
+/** The status with which Anthropic's API says that it is overloaded. */
+const OVERLOADED = 529;
+
 /** The body of an error answer in Anthropic's shape. */
 export interface AnthropicErrorBody {
   readonly type: 'error';
-  readonly error: { readonly type: string; readonly message: string };
+  readonly error: {
+    readonly type: string;
+    readonly message: string;
+    readonly code: string | null;
+    readonly param?: string;
+  };
+  readonly request_id?: string;
+}
+
+/** What an upstream has said of its error. */
+export interface UpstreamSaid {
+  /** The body instead of the error's own. */
+  readonly body?: ErrorBody | null;
+  /** Its HTTP status, `null` when none came. */
+  readonly status?: number | null;
+}
+
+/** An error as it is answered. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly body: unknown;
 }
 
 /**
- * The body of an error answer in the shape that the client of this request understands: Anthropic's below
- * `/v1/messages`, else OpenAI's. What counts is the path that the client asked for, not what a middleware made of it.
- * See README.md, "Errors".
+ * An error in the shape that the client of this request understands: Anthropic's below `/v1/messages`, else OpenAI's.
+ * What counts is the path that the client asked for, not what a middleware made of it. See README.md, "Errors".
  */
-export function errorBodyFor(req: IncomingMessage, error: GatewayError): unknown {
-  return isAnthropic(requestTarget(req)) ? toAnthropicErrorBody(error) : toErrorBody(error);
+export function errorAnswerFor(
+  req: IncomingMessage,
+  error: GatewayError,
+  said: UpstreamSaid = {},
+): ErrorAnswer {
+  const body = said.body ?? toErrorBody(error);
+  if (!isAnthropic(requestTarget(req))) return { status: error.status, body };
+  // Clients of that API tell an overload by its status from a fault.
+  const status = said.status === OVERLOADED ? OVERLOADED : error.status;
+  const { id } = req as { id?: unknown };
+  return { status, body: toAnthropicErrorBody(body, status, typeof id === 'string' ? id : '') };
 }
 
-/** Anthropic's error shape. Source: Anthropic's API reference, heading "Errors". */
-export function toAnthropicErrorBody(error: GatewayError): AnthropicErrorBody {
-  return { type: 'error', error: { type: anthropicType(error.status), message: error.message } };
+/**
+ * Anthropic's error shape, with the gateway's `code` (and `param`, if there is one) beside the type. Source: Anthropic's
+ * API reference, heading "Errors".
+ *
+ * @param status the HTTP status of the error, also where the head has gone out already
+ * @param requestId as in `x-request-id`; empty when it is not known
+ */
+export function toAnthropicErrorBody(
+  { error }: ErrorBody,
+  status: number,
+  requestId: string,
+): AnthropicErrorBody {
+  const { message, code, param } = error;
+  return {
+    type: 'error',
+    error: {
+      type: anthropicType(error, status),
+      message,
+      code,
+      ...(param === null ? {} : { param }),
+    },
+    ...(requestId === '' ? {} : { request_id: requestId }),
+  };
 }
 
 function isAnthropic(target: string): boolean {
@@ -36,7 +87,22 @@ export function requestTarget(req: IncomingMessage): string {
   return typeof originalUrl === 'string' ? originalUrl : (req.url ?? '/');
 }
 
-function anthropicType(status: number): string {
+/** Types that OpenAI's API does not have: an upstream that says one of them speaks Anthropic's language. */
+const ANTHROPIC_ONLY: ReadonlySet<string> = new Set([
+  'billing_error',
+  'not_found_error',
+  'request_too_large',
+  'api_error',
+  'timeout_error',
+  'overloaded_error',
+]);
+
+/** Codes of a gateway that has nothing left to serve with, for now. */
+const OVERLOAD_CODES: ReadonlySet<string> = new Set(['no_deployment_available', 'gateway_draining']);
+
+function anthropicType({ type, code }: ErrorBody['error'], status: number): string {
+  if (ANTHROPIC_ONLY.has(type)) return type;
+  if (status === OVERLOADED || (code !== null && OVERLOAD_CODES.has(code))) return 'overloaded_error';
   if (status === 401) return 'authentication_error';
   if (status === 403) return 'permission_error';
   if (status === 404) return 'not_found_error';

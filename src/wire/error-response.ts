@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { clientErrorStatus, GatewayError, isGatewayError } from '../errors.ts';
-import { errorBodyFor } from './dialect.ts';
+import { errorAnswerFor, type UpstreamSaid } from './dialect.ts';
 
 /** What a client gets for whatever was thrown: an unknown error is a bare 500, its cause stays in the log. */
 export function toClientError(thrown: unknown): GatewayError {
@@ -26,8 +26,10 @@ const STALE_FIELDS: readonly string[] = [
  * Answers with an error, in the dialect of the request's path. When the head has gone out already nothing can be said
  * any more: the connection is cut, so that the client does not take half an answer for a whole one. An answer that is
  * complete stays as it is.
+ *
+ * @param said what an upstream has said of it, if it was one
  */
-export function sendError(res: ServerResponse, error: GatewayError): void {
+export function sendError(res: ServerResponse, error: GatewayError, said: UpstreamSaid = {}): void {
   if (res.writableEnded) return;
   if (res.headersSent) {
     res.destroy();
@@ -38,7 +40,8 @@ export function sendError(res: ServerResponse, error: GatewayError): void {
   if (error.status === 401 && !res.hasHeader('www-authenticate')) {
     res.setHeader('www-authenticate', 'Bearer');
   }
-  sendJson(res, error.status, errorBodyFor(res.req, error));
+  const { status, body } = errorAnswerFor(res.req, error, said);
+  sendJson(res, status, body);
 }
 
 /** Answers with a JSON body of known length. */

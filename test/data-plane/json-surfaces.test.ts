@@ -153,7 +153,7 @@ for (const [path, surface, fields, answer, said, tokens] of SURFACES) {
 describe('a surface without streams', () => {
   it('refuses to stream, and takes stream: false', async (t) => {
     const { url } = await gateway(t, json({ data: [] }));
-    for (const path of ['/v1/embeddings', '/v1/moderations', '/v1/images/generations', '/v1/rerank']) {
+    for (const path of ['/v1/embeddings', '/v1/moderations', '/v1/rerank']) {
       const refused = await postTo(url, path, '{"model":"gpt-4o","stream":true}');
       assert.deepEqual(await errorOf(refused), [400, 'invalid_request']);
       assert.equal((await postTo(url, path, '{"model":"gpt-4o","stream":false}')).status, 200);
@@ -219,7 +219,7 @@ describe('a model whose provider has chat completions only', () => {
         assert.equal(response.headers.get('x-llmrouter-attempts'), '0');
         const { error } = (await response.json()) as { error: Record<string, unknown> };
         assert.deepEqual([error.code, error.param], ['model_not_found', 'model']);
-        assert.match(String(error.message), new RegExp(`"${model}" does not serve ${path}: .* chat`));
+        assert.match(String(error.message), new RegExp(`"${model}" does not serve ${path}: .* provider`));
       }
     }
   });

@@ -7,7 +7,14 @@ import type { CallRecord } from '../../src/plugin-api/exporter.ts';
 import type { LlmResponse } from '../../src/plugin-api/llm.ts';
 import { dataOf, deployment, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
-import { responseOf, responseStream, textStream, typed } from '../support/streams.ts';
+import {
+  anthropicMessage,
+  anthropicStream,
+  responseOf,
+  responseStream,
+  textStream,
+  typed,
+} from '../support/streams.ts';
 import { cutStream, json, type Script, startUpstream, stream, type Upstream } from '../support/upstream.ts';
 
 const WORDS = ['one', ' two', ' thrée 😀'];
@@ -25,6 +32,7 @@ const SURFACES: readonly [path: string, parts: string[], end: string, whole: obj
     typed('response.completed', { response: responseOf(SAID) }),
     responseOf(SAID),
   ],
+  ['/v1/messages', anthropicStream(WORDS), typed('message_stop'), anthropicMessage(SAID)],
 ];
 
 for (const [path, parts, end, whole] of SURFACES) {
@@ -181,7 +189,10 @@ async function gateway(
   const upstream = await startUpstream(script);
   t.after(() => upstream.close());
   const served = await serve(t, {
-    deployments: [deployment(upstream.url)],
+    deployments: [
+      deployment(upstream.url),
+      deployment(upstream.url, { id: 'gpt-4o/1', provider: 'anthropic' }),
+    ],
     pipeline: emptyPipeline({ llm, export: exporter }),
   });
   return { ...served, upstream };

@@ -153,17 +153,6 @@ describe('the table of paths', () => {
     assert.equal(await response.text(), '');
   });
 
-  it('answers 501 where the API has a surface that is not there yet', async (t) => {
-    const { url } = await serve(t);
-    for (const path of ['/v1/messages']) {
-      const response = await fetch(url + path, { method: 'POST', body: '{}' });
-      assert.equal(response.status, 501, path);
-      const body = (await response.json()) as ErrorAnswer & { type?: string };
-      if (path === '/v1/messages') assert.equal(body.type, 'error');
-      else assert.equal(body.error.code, 'not_implemented');
-    }
-  });
-
   it('does not own any other path', async (t) => {
     const { plane } = await serve(t);
     for (const path of [

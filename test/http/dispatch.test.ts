@@ -391,7 +391,8 @@ test('/v1/messages errs in Anthropic shape, also when a middleware has moved the
   const unauthenticated = await send(running, 'POST', '/v1/messages');
   assert.deepEqual(unauthenticated.json(), {
     type: 'error',
-    error: { type: 'authentication_error', message: 'who?' },
+    error: { type: 'authentication_error', message: 'who?', code: 'authentication_error' },
+    request_id: unauthenticated.headers['x-request-id'],
   });
   const missing = (await send(running, 'POST', '/v1/messages?beta=true', KEY)).json() as {
     error: { type: string };

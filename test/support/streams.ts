@@ -48,6 +48,45 @@ export function textStream(words: readonly string[]): string[] {
   ];
 }
 
+/** A whole answer of `/v1/messages` that says `text`. */
+export function anthropicMessage(
+  text: string,
+  fields: Record<string, unknown> = {},
+): Record<string, unknown> {
+  return {
+    id: 'msg_1',
+    type: 'message',
+    role: 'assistant',
+    model: 'claude-sonnet-4-5',
+    content: [{ type: 'text', text }],
+    stop_reason: 'end_turn',
+    stop_sequence: null,
+    usage: { input_tokens: 9, output_tokens: 3 },
+    ...fields,
+  };
+}
+
+/** A whole stream of `/v1/messages` that says `words`. */
+export function anthropicStream(words: readonly string[]): string[] {
+  const message = anthropicMessage('', {
+    content: [],
+    stop_reason: null,
+    usage: { input_tokens: 9, output_tokens: 1 },
+  });
+  return [
+    typed('message_start', { message }),
+    typed('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
+    typed('ping'),
+    ...words.map((text) => typed('content_block_delta', { index: 0, delta: { type: 'text_delta', text } })),
+    typed('content_block_stop', { index: 0 }),
+    typed('message_delta', {
+      delta: { stop_reason: 'end_turn', stop_sequence: null },
+      usage: { output_tokens: 3 },
+    }),
+    typed('message_stop'),
+  ];
+}
+
 function messageOf(text: string): Record<string, unknown> {
   const content = [{ type: 'output_text', text, annotations: [] }];
   return { id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content };

@@ -1,4 +1,4 @@
-import type { LlmChunk } from '../../plugin-api/llm.ts';
+import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { DONE_FRAMING } from '../framing.ts';
 import { isObject, type JsonObject, objectsIn, setMember, textsIn } from '../json-value.ts';
 import { type AssembledChoice, ChoiceAssembler, type ChoiceKind } from './choice-assembler.ts';
@@ -8,7 +8,8 @@ import { usageOf } from './usage.ts';
 /** The streams of `/v1/chat/completions`. */
 export const CHAT_STREAM: StreamShape = Object.freeze({
   framing: DONE_FRAMING,
-  usageOf,
+  usageOf: (chunk: LlmChunk, before: LlmUsage | null) => usageOf(chunk) ?? before,
+  usageInFirst: false,
   assembler: () => new ChoiceAssembler(CHAT_CHOICES),
   replay: (body: JsonObject, request: JsonObject) => toChunks(body, wantsUsage(request)),
 });

@@ -1,4 +1,4 @@
-import type { LlmChunk } from '../../plugin-api/llm.ts';
+import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { typedFraming } from '../framing.ts';
 import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
 import type { Assembler, StreamShape } from './surface.ts';
@@ -10,7 +10,9 @@ import { usageOf } from './usage.ts';
  */
 export const RESPONSE_STREAM: StreamShape = Object.freeze({
   framing: typedFraming(['response.completed', 'response.failed', 'response.incomplete']),
-  usageOf: ({ response }: LlmChunk) => (isObject(response) ? usageOf(response) : null),
+  usageOf: ({ response }: LlmChunk, before: LlmUsage | null) =>
+    (isObject(response) ? usageOf(response) : null) ?? before,
+  usageInFirst: false,
   assembler: () => new ResponseAssembler(),
   replay: toEvents,
 });

@@ -8,7 +8,9 @@ export interface Surface {
   readonly name: LlmSurface;
   /** The gateway's own path. */
   readonly path: string;
-  /** The path behind an upstream's `api_base`. */
+  /** Whose API it is, of those that upstreams speak over HTTP. */
+  readonly api: 'openai' | 'anthropic';
+  /** The path behind the API's version. */
   readonly upstreamPath: string;
   /** `multipart`: `multipart/form-data` (RFC 7578). */
   readonly request: 'json' | 'multipart';
@@ -25,7 +27,12 @@ export interface Surface {
 /** How the streamed answers of a surface are read and written. */
 export interface StreamShape {
   readonly framing: StreamFraming;
-  usageOf(chunk: LlmChunk): LlmUsage | null;
+  /** The usage so far: `before`, and what this event says of it. */
+  usageOf(chunk: LlmChunk, before: LlmUsage | null): LlmUsage | null;
+  /** Whether the first event has a part of the usage. The event that ends a stream, or the one before, has the rest. */
+  readonly usageInFirst: boolean;
+  /** The largest `n` of a request, where its stream could not say which of several answers an event belongs to. */
+  readonly maxChoices?: number;
   /** Puts a streamed answer together. */
   assembler(): Assembler;
   /** A whole answer as the events of a stream, without the framing's terminator. */

@@ -1,5 +1,7 @@
 import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
 import { CHAT_STREAM, textOfChat } from './chat.ts';
+import { IMAGE_STREAM, textOfImages } from './image.ts';
+import { MESSAGE_STREAM, textOfMessage } from './messages.ts';
 import { RESPONSE_STREAM, textOfResponse } from './response.ts';
 import type { Surface } from './surface.ts';
 import { TEXT_COMPLETION_STREAM, textOfTextCompletion } from './text-completion.ts';
@@ -12,7 +14,7 @@ export const CHAT: Surface = define({
   stream: CHAT_STREAM,
 });
 
-/** All surfaces of the data plane. Their upstreams speak the client's dialect. */
+/** All surfaces of the data plane. */
 export const SURFACES: readonly Surface[] = Object.freeze([
   CHAT,
   define({
@@ -29,6 +31,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     path: '/v1/images/generations',
     defaultModel: 'dall-e-2',
     textOf: textOfImages,
+    stream: IMAGE_STREAM,
   }),
   define({ name: 'audio.speech', path: '/v1/audio/speech', answer: 'bytes' }),
   define({
@@ -38,11 +41,19 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     answer: 'bytes',
   }),
   define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
+  define({
+    name: 'messages',
+    path: '/v1/messages',
+    api: 'anthropic',
+    textOf: textOfMessage,
+    stream: MESSAGE_STREAM,
+  }),
+  define({ name: 'messages.count_tokens', path: '/v1/messages/count_tokens', api: 'anthropic' }),
 ]);
 
-/** The version is a part of `api_base`. */
 function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surface {
   return Object.freeze({
+    api: 'openai',
     upstreamPath: fields.path.replace(/^\/v1/, ''),
     request: 'json',
     answer: 'json',
@@ -51,11 +62,6 @@ function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surf
     stream: null,
     ...fields,
   });
-}
-
-/** The prompts as the model has rewritten them. */
-function textOfImages(body: JsonObject): string {
-  return textsIn(objectsIn(body.data).map(({ revised_prompt: prompt }) => prompt)).join('\n');
 }
 
 /** The documents, where they are returned. */

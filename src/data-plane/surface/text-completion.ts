@@ -1,4 +1,4 @@
-import type { LlmChunk } from '../../plugin-api/llm.ts';
+import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { DONE_FRAMING } from '../framing.ts';
 import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
 import { wantsUsage } from './chat.ts';
@@ -9,7 +9,8 @@ import { usageOf } from './usage.ts';
 /** The streams of `/v1/completions`. A chunk has the shape of the whole. */
 export const TEXT_COMPLETION_STREAM: StreamShape = Object.freeze({
   framing: DONE_FRAMING,
-  usageOf,
+  usageOf: (chunk: LlmChunk, before: LlmUsage | null) => usageOf(chunk) ?? before,
+  usageInFirst: false,
   assembler: () => new ChoiceAssembler(TEXT_CHOICES),
   replay: toChunks,
 });

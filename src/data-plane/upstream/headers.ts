@@ -26,6 +26,16 @@ export function addClientHeaders(target: string[], headers: IncomingHttpHeaders)
   }
 }
 
+/** Adds a header that an API asks for, with the client's value if it has sent a sane one. */
+export function addVersion(
+  target: string[],
+  headers: IncomingHttpHeaders,
+  [name, fallback]: readonly [name: string, value: string],
+): void {
+  const value = headers[name];
+  target.push(name, typeof value === 'string' && value !== '' ? value : fallback);
+}
+
 /** Names an upstream may not set: of the connection, of the gateway itself, or of its security policy. */
 const WITHHELD: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,

@@ -2,16 +2,17 @@ import type { Pool } from 'undici';
 import type { DeploymentConfig } from '../../config/types.ts';
 import { toError } from '../../errors.ts';
 import type { LlmSurface } from '../../plugin-api/llm.ts';
-import { SURFACES } from '../surface/table.ts';
+import type { Surface } from '../surface/surface.ts';
 import type { Attempt } from './attempt.ts';
 import { unreachable } from './failure.ts';
-import { addClientHeaders } from './headers.ts';
+import { addClientHeaders, addVersion } from './headers.ts';
+import type { HttpApi } from './http-api.ts';
 import type { Pools } from './pools.ts';
 import { createRedact, type Redact } from './redact.ts';
 import { createTimeouts, type Timeouts } from './timeouts.ts';
 import type { Upstream, UpstreamCall } from './upstream.ts';
 
-/** An upstream that speaks OpenAI's API. */
+/** An upstream that is reached over HTTP, and gets the bytes as the client has sent them. */
 export class HttpUpstream implements Upstream {
   readonly redact: Redact;
   readonly #id: string;
@@ -22,17 +23,20 @@ export class HttpUpstream implements Upstream {
   readonly #headers: readonly string[];
   /** The same for bodies that bring their own `Content-Type`. */
   readonly #headersButType: readonly string[];
+  /** Sent with the client's value, or else with this one; `null`: none is asked for, or the operator has set it. */
+  readonly #version: HttpApi['version'];
   readonly #timeouts: Timeouts;
 
   /** @param baseUrl for example `https://api.openai.com/v1`; trusted, as all that the operator configures */
-  constructor(config: DeploymentConfig, baseUrl: URL, pools: Pools) {
+  constructor(config: DeploymentConfig, api: HttpApi, baseUrl: URL, pools: Pools) {
     this.#id = config.id;
     this.#model = config.model;
     this.#pool = pools.of(baseUrl.origin);
-    this.#paths = pathsBelow(baseUrl);
-    const headers = fixedHeaders(config);
+    this.#paths = api.pathsOn(baseUrl);
+    const headers = fixedHeaders(config, api);
     this.#headers = [...headers].flat();
     this.#headersButType = [...headers].filter(([name]) => name !== 'content-type').flat();
+    this.#version = api.version === null || headers.has(api.version[0]) ? null : api.version;
     this.#timeouts = createTimeouts(config.timeoutMs);
     this.redact = createRedact(secretsOf(config));
   }
@@ -42,15 +46,16 @@ export class HttpUpstream implements Upstream {
     return [...this.#headersButType, 'content-type', contentType];
   }
 
-  /** Only the upstream knows: it says 404 to what it does not serve. */
-  serves(): boolean {
-    return true;
+  /** Within its API only the upstream knows: it says 404 to what it does not serve. */
+  serves(surface: Surface): boolean {
+    return this.#paths.has(surface.name);
   }
 
   send(call: UpstreamCall, attempt: Attempt): void {
     const headers = this.#headersFor(call.body.contentType);
     headers.push('accept', acceptOf(call), 'x-request-id', call.id);
     addClientHeaders(headers, call.clientHeaders);
+    if (this.#version !== null) addVersion(headers, call.clientHeaders, this.#version);
     const options = {
       path: this.#paths.get(call.surface.name) as string,
       method: 'POST',
@@ -72,18 +77,13 @@ function acceptOf({ surface, body }: UpstreamCall): string {
   return body.stream ? 'text/event-stream' : 'application/json';
 }
 
-function pathsBelow({ pathname, search }: URL): ReadonlyMap<LlmSurface, string> {
-  const base = pathname.replace(/\/$/, '');
-  return new Map(SURFACES.map(({ name, upstreamPath }) => [name, `${base}${upstreamPath}${search}`]));
-}
-
-function fixedHeaders(config: DeploymentConfig): ReadonlyMap<string, string> {
+function fixedHeaders(config: DeploymentConfig, api: HttpApi): ReadonlyMap<string, string> {
   const headers = new Map<string, string>([
     ['content-type', 'application/json'],
     // The bytes are looked at on their way: a compressed answer could not be.
     ['accept-encoding', 'identity'],
   ]);
-  if (config.apiKey !== null) headers.set('authorization', `Bearer ${config.apiKey.reveal()}`);
+  if (config.apiKey !== null) headers.set(...api.credentials(config.apiKey.reveal()));
   for (const [name, value] of Object.entries(config.headers)) headers.set(name.toLowerCase(), value);
   return headers;
 }

@@ -1,24 +1,33 @@
 import type { DeploymentConfig } from '../../config/types.ts';
 import type { Provider } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
+import { ANTHROPIC_API, type HttpApi, OPENAI_API } from './http-api.ts';
 import { HttpUpstream } from './http-upstream.ts';
 import { Pools } from './pools.ts';
 import { ProviderUpstream } from './provider-upstream.ts';
 import type { Upstream } from './upstream.ts';
 
-/** Where these providers are when the configuration has no `api_base`. All of them speak OpenAI's API. */
-const DEFAULT_BASES: ReadonlyMap<string, string | null> = new Map([
-  ['openai', 'https://api.openai.com/v1'],
-  ['groq', 'https://api.groq.com/openai/v1'],
-  ['mistral', 'https://api.mistral.ai/v1'],
-  ['openrouter', 'https://openrouter.ai/api/v1'],
-  ['ollama', 'http://127.0.0.1:11434/v1'],
-  ['azure', null],
-  ['vllm', null],
-  ['hosted_vllm', null],
-  ['openai_compatible', null],
-  ['openai_like', null],
-]);
+/** The gateway's own providers: what they speak, and where they are when the configuration has no `api_base`. */
+const OWN: ReadonlyMap<string, Own> = new Map<string, Own>(
+  Object.entries({
+    anthropic: { api: ANTHROPIC_API, base: 'https://api.anthropic.com' },
+    openai: { api: OPENAI_API, base: 'https://api.openai.com/v1' },
+    groq: { api: OPENAI_API, base: 'https://api.groq.com/openai/v1' },
+    mistral: { api: OPENAI_API, base: 'https://api.mistral.ai/v1' },
+    openrouter: { api: OPENAI_API, base: 'https://openrouter.ai/api/v1' },
+    ollama: { api: OPENAI_API, base: 'http://127.0.0.1:11434/v1' },
+    azure: { api: OPENAI_API, base: null },
+    vllm: { api: OPENAI_API, base: null },
+    hosted_vllm: { api: OPENAI_API, base: null },
+    openai_compatible: { api: OPENAI_API, base: null },
+    openai_like: { api: OPENAI_API, base: null },
+  }),
+);
+
+interface Own {
+  readonly api: HttpApi;
+  readonly base: string | null;
+}
 
 /** The providers that plugins contribute, by name. */
 export type Providers = ReadonlyMap<string, Provider>;
@@ -42,9 +51,11 @@ export class Upstreams {
   resolver(config: DeploymentConfig, candidate: Candidate): ResolveUpstream {
     const { provider } = config;
     if (provider === 'echo') return fixed(new ProviderUpstream(this.#echo, candidate));
-    const base = config.apiBase ?? DEFAULT_BASES.get(provider) ?? null;
-    const http = base === null ? null : new HttpUpstream(config, new URL(base), this.#pools);
-    if (DEFAULT_BASES.has(provider)) return fixed(http);
+    const own = OWN.get(provider);
+    const base = config.apiBase ?? own?.base ?? null;
+    const api = own?.api ?? OPENAI_API;
+    const http = base === null ? null : new HttpUpstream(config, api, new URL(base), this.#pools);
+    if (own !== undefined) return fixed(http);
     return (providers) => {
       const plugin = providers.get(provider);
       return plugin === undefined ? http : new ProviderUpstream(plugin, candidate);
