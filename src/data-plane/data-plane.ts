@@ -116,4 +116,5 @@ const ECHO: DeploymentConfig = Object.freeze({
   timeoutMs: null,
   inputCostPerToken: null,
   outputCostPerToken: null,
+  responsesOverChat: false,
 });

@@ -54,6 +54,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       timeoutMs: 300_000,
       inputCostPerToken: 0.0000025,
       outputCostPerToken: 0.00001,
+      responsesOverChat: false,
     },
   );
   assert.equal(second?.provider, 'openai');
@@ -75,6 +76,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       timeoutMs: null,
       inputCostPerToken: null,
       outputCostPerToken: null,
+      responsesOverChat: false,
     },
   );
 });

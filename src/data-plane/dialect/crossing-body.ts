@@ -1,7 +1,6 @@
 import type { LlmChunk } from '../../plugin-api/llm.ts';
 import type { JsonObject } from '../json-value.ts';
-import type { Surface } from '../surface/surface.ts';
-import type { StreamShape } from '../surface/surface.ts';
+import type { StreamShape, Surface } from '../surface/surface.ts';
 import type { AnswerContext } from './answer.ts';
 import { AnswerStream } from './answer-stream.ts';
 import type { StreamPart } from './canonical.ts';

@@ -1,11 +1,11 @@
-import { isGatewayError } from '../../errors.ts';
 import type { LlmSurface } from '../../plugin-api/llm.ts';
+import { toClientError } from '../../wire/error-response.ts';
 import { JsonBody } from '../json-body.ts';
 import type { Surface } from '../surface/surface.ts';
 import { UpstreamFailure } from '../upstream/failure.ts';
 import type { Redact } from '../upstream/redact.ts';
 import type { AnswerHandler, Upstream, UpstreamCall } from '../upstream/upstream.ts';
-import { CLIENT_DIALECTS, type ClientDialect } from './client/table.ts';
+import type { ClientDialect } from './client/table.ts';
 import { CrossedCall } from './crossed-call.ts';
 import { CrossingBody } from './crossing-body.ts';
 import { assertCarried, assertFields } from './fields.ts';
@@ -16,8 +16,8 @@ export interface CrossingOptions {
   /** Speaks the target's dialect. */
   readonly native: Upstream;
   readonly target: Target;
-  /** The surfaces whose calls have to cross. */
-  readonly crossed: readonly LlmSurface[];
+  /** The dialects that have to cross, by surface. */
+  readonly crossed: ReadonlyMap<LlmSurface, ClientDialect>;
   /** The deployment's id, for messages. */
   readonly deployment: string;
   /** The model's name at the upstream. */
@@ -40,7 +40,7 @@ export class CrossingUpstream implements Upstream {
     this.redact = native.redact;
     this.#native = native;
     this.#target = target;
-    this.#crossed = new Map([...CLIENT_DIALECTS].filter(([surface]) => crossed.includes(surface)));
+    this.#crossed = crossed;
     this.#deployment = deployment;
     this.#model = model;
   }
@@ -91,7 +91,7 @@ export class CrossingUpstream implements Upstream {
 }
 
 /** What cannot be carried is the client's to change; what is wrong with it is said once. */
-export function toRefusal(error: unknown): UpstreamFailure {
-  if (!isGatewayError(error)) throw error;
+export function toRefusal(thrown: unknown): UpstreamFailure {
+  const error = toClientError(thrown);
   return new UpstreamFailure(error, { retry: 'never', status: error.status });
 }

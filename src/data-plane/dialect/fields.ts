@@ -75,7 +75,8 @@ export function assertFields(body: JsonObject, table: FieldTable): void {
   for (const [field, value] of Object.entries(body)) {
     if (value === null || value === undefined) continue;
     const rule = Object.hasOwn(table, field) ? table[field] : undefined;
-    if (rule === undefined) throw refusal(field, 'is not known to the gateway');
+    if (rule === undefined)
+      throw refusal(field, 'it speaks another dialect, and the gateway does not know this field');
     if (rule.fate !== 'refused') continue;
     if (rule.neutral?.some((neutral) => isDeepStrictEqual(neutral, value)) !== true) {
       throw refusal(field, rule.note);
@@ -105,11 +106,11 @@ export function assertCarried(
   }
 }
 
-/** The error for a field that cannot be carried to the model's upstream. `why` completes the sentence. */
+/** The error for a field that cannot be carried to the model's upstream, and why. */
 export function refusal(field: string, why: string): GatewayError {
   return new GatewayError(
     'invalid_request',
-    `The parameter "${field.slice(0, 200)}" cannot be carried to this model's upstream, which speaks another dialect: ${why}`,
+    `The parameter "${field.slice(0, 200)}" cannot be carried to this model's upstream: ${why}`,
     { param: field.slice(0, 200) },
   );
 }

@@ -17,7 +17,10 @@ export function partsOrText<Part extends z.ZodType>(
   part: Part,
   type: string,
 ): z.ZodPreprocess<z.ZodArray<Part>> {
-  return z.preprocess((value) => (typeof value === 'string' ? [{ type, text: value }] : value), z.array(part));
+  return z.preprocess(
+    (value) => (typeof value === 'string' ? [{ type, text: value }] : value),
+    z.array(part),
+  );
 }
 
 /**
@@ -78,7 +81,7 @@ export function placeOf(path: readonly PropertyKey[]): string {
 function toError(issue: z.core.$ZodIssue, body: JsonObject): GatewayError {
   if (issue.code === 'unrecognized_keys') {
     const place = placeOf([...issue.path, issue.keys[0] ?? '']).slice(0, 200);
-    return invalid(place, 'cannot be carried: the upstream speaks another dialect, which does not have it');
+    return invalid(place, "cannot be carried to this model's upstream: it speaks another dialect");
   }
   const seen = issue.path.reduce<unknown>(memberOf, body);
   const expected = issue.message.replace(/^Invalid input: /, '');
@@ -86,7 +89,9 @@ function toError(issue: z.core.$ZodIssue, body: JsonObject): GatewayError {
 }
 
 function memberOf(value: unknown, key: PropertyKey): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+  return typeof value === 'object' && value !== null
+    ? (value as Record<PropertyKey, unknown>)[key]
+    : undefined;
 }
 
 /** Prompts do not belong into messages: of texts only short words are shown, of trees nothing. */

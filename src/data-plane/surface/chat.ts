@@ -66,7 +66,7 @@ function textsOfMessage(message: unknown): string[] {
   return textsIn([...texts, ...calls]);
 }
 
-/** Strings grow, tool calls are merged by their index, everything else is replaced. */
+/** Strings and lists grow, tool calls are merged by their index, everything else is replaced. */
 function mergeDelta(message: Record<string, unknown>, delta: JsonObject): void {
   for (const [key, value] of Object.entries(delta)) {
     if (key === 'role') message[key] = value;
@@ -77,6 +77,7 @@ function mergeDelta(message: Record<string, unknown>, delta: JsonObject): void {
 
 function mergeValue(before: unknown, value: unknown): unknown {
   if (typeof before === 'string' && typeof value === 'string') return before + value;
+  if (Array.isArray(before) && Array.isArray(value)) return [...before, ...value];
   if (value === null && before !== undefined) return before;
   return value;
 }

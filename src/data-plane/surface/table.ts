@@ -6,12 +6,28 @@ import { RESPONSE_STREAM, textOfResponse } from './response.ts';
 import type { Surface } from './surface.ts';
 import { TEXT_COMPLETION_STREAM, textOfTextCompletion } from './text-completion.ts';
 
-/** `POST /v1/chat/completions`: the one surface that providers of plugins serve as well. */
+/** `POST /v1/chat/completions`. */
 export const CHAT: Surface = define({
   name: 'chat.completions',
   path: '/v1/chat/completions',
   textOf: textOfChat,
   stream: CHAT_STREAM,
+});
+
+const RESPONSES: Surface = define({
+  name: 'responses',
+  path: '/v1/responses',
+  textOf: textOfResponse,
+  stream: RESPONSE_STREAM,
+});
+
+/** `POST /v1/messages`: Anthropic's. */
+export const MESSAGES: Surface = define({
+  name: 'messages',
+  path: '/v1/messages',
+  api: 'anthropic',
+  textOf: textOfMessage,
+  stream: MESSAGE_STREAM,
 });
 
 /** All surfaces of the data plane. */
@@ -23,7 +39,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     textOf: textOfTextCompletion,
     stream: TEXT_COMPLETION_STREAM,
   }),
-  define({ name: 'responses', path: '/v1/responses', textOf: textOfResponse, stream: RESPONSE_STREAM }),
+  RESPONSES,
   define({ name: 'embeddings', path: '/v1/embeddings' }),
   define({ name: 'moderations', path: '/v1/moderations', defaultModel: 'omni-moderation-latest' }),
   define({
@@ -41,13 +57,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     answer: 'bytes',
   }),
   define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
-  define({
-    name: 'messages',
-    path: '/v1/messages',
-    api: 'anthropic',
-    textOf: textOfMessage,
-    stream: MESSAGE_STREAM,
-  }),
+  MESSAGES,
   define({ name: 'messages.count_tokens', path: '/v1/messages/count_tokens', api: 'anthropic' }),
 ]);
 

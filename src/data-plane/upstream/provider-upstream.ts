@@ -5,10 +5,9 @@ import type { Candidate } from '../../plugin-api/routing.ts';
 import { toClientError } from '../../wire/error-response.ts';
 import type { Surface } from '../surface/surface.ts';
 import { CHAT } from '../surface/table.ts';
-import type { Attempt } from './attempt.ts';
 import { UpstreamFailure, unusable } from './failure.ts';
 import { createRedact, type Redact } from './redact.ts';
-import type { Upstream, UpstreamCall } from './upstream.ts';
+import type { AnswerHandler, Upstream, UpstreamCall } from './upstream.ts';
 
 /** An upstream that is code: the built-in echo model, or a provider of a plugin. */
 export class ProviderUpstream implements Upstream {
@@ -26,28 +25,28 @@ export class ProviderUpstream implements Upstream {
     return surface === CHAT;
   }
 
-  send(call: UpstreamCall, attempt: Attempt): void {
-    this.#answer(call, attempt).catch((error: unknown) => attempt.reject(this.#failure(error)));
+  send(call: UpstreamCall, handler: AnswerHandler): void {
+    this.#answer(call, handler).catch((error: unknown) => handler.reject(this.#failure(error)));
   }
 
-  async #answer(call: UpstreamCall, attempt: Attempt): Promise<void> {
+  async #answer(call: UpstreamCall, handler: AnswerHandler): Promise<void> {
     const answer = await this.#provider.chat(call.request, this.#deployment);
     const controller = new BodyController();
-    attempt.onRequestStart(controller);
+    handler.onRequestStart(controller);
     if (controller.aborted) return;
-    attempt.onResponseStart(controller, answer.status, lowerCase(answer.headers));
+    handler.onResponseStart(controller, answer.status, lowerCase(answer.headers));
     try {
       for await (const chunk of chunksOf(answer.body)) {
         if (controller.aborted) return;
-        attempt.onResponseData(controller, toBuffer(chunk));
+        handler.onResponseData(controller, toBuffer(chunk));
         if (controller.paused) await controller.resumed();
         if (controller.aborted) return;
       }
     } catch (error) {
-      attempt.onResponseError(controller, toError(error));
+      handler.onResponseError(controller, toError(error));
       return;
     }
-    attempt.onResponseEnd();
+    handler.onResponseEnd(controller);
   }
 
   /** A refusal (4xx) is the provider's answer; everything else is a fault of this deployment. */

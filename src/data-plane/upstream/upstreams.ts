@@ -1,6 +1,7 @@
 import type { DeploymentConfig } from '../../config/types.ts';
 import type { Provider } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
+import { overChat, overMessages, overOpenAi } from '../dialect/cross.ts';
 import { ANTHROPIC_API, type HttpApi, OPENAI_API } from './http-api.ts';
 import { HttpUpstream } from './http-upstream.ts';
 import { Pools } from './pools.ts';
@@ -50,16 +51,20 @@ export class Upstreams {
    */
   resolver(config: DeploymentConfig, candidate: Candidate): ResolveUpstream {
     const { provider } = config;
-    if (provider === 'echo') return fixed(new ProviderUpstream(this.#echo, candidate));
+    if (provider === 'echo') return fixed(overChat(new ProviderUpstream(this.#echo, candidate), config));
     const own = OWN.get(provider);
     const base = config.apiBase ?? own?.base ?? null;
-    const api = own?.api ?? OPENAI_API;
-    const http = base === null ? null : new HttpUpstream(config, api, new URL(base), this.#pools);
+    const http = base === null ? null : this.#http(config, own?.api ?? OPENAI_API, new URL(base));
     if (own !== undefined) return fixed(http);
     return (providers) => {
       const plugin = providers.get(provider);
-      return plugin === undefined ? http : new ProviderUpstream(plugin, candidate);
+      return plugin === undefined ? http : overChat(new ProviderUpstream(plugin, candidate), config);
     };
+  }
+
+  #http(config: DeploymentConfig, api: HttpApi, base: URL): Upstream {
+    const native = new HttpUpstream(config, api, base, this.#pools);
+    return api === OPENAI_API ? overOpenAi(native, config) : overMessages(native, config);
   }
 
   close(): Promise<void> {

@@ -2,7 +2,16 @@ import { z } from 'zod';
 import type { JsonObject } from '../../json-value.ts';
 import { type AssistantPart, type CallOptions, compact, type FilePart, type UserPart } from '../canonical.ts';
 import { PromptBuilder } from '../prompt-builder.ts';
-import { anything, fileAt, invalid, jsonSchema, object, parse, parseArguments, partsOrText } from '../schema.ts';
+import {
+  anything,
+  fileAt,
+  invalid,
+  jsonSchema,
+  object,
+  parse,
+  parseArguments,
+  partsOrText,
+} from '../schema.ts';
 import { functionTool, providerOptions, REASONING_LEVELS, stopList } from './shared.ts';
 
 /** Marks for caches of prompts change what a call costs, not what it says. */
@@ -63,7 +72,11 @@ const message = z.discriminatedUnion('role', [
     content: partsOrText(textPart, 'text'),
     cache_control: anything,
   }),
-  z.strictObject({ role: z.literal('user'), content: partsOrText(userPart, 'text'), cache_control: anything }),
+  z.strictObject({
+    role: z.literal('user'),
+    content: partsOrText(userPart, 'text'),
+    cache_control: anything,
+  }),
   assistantMessage,
   z.strictObject({
     role: z.literal('tool'),

@@ -49,7 +49,10 @@ const resultBlock = z.strictObject({
   ...cached,
   type: z.literal('tool_result'),
   tool_use_id: z.string(),
-  content: partsOrText(z.discriminatedUnion('type', [textBlock, imageBlock, documentBlock]), 'text').nullish(),
+  content: partsOrText(
+    z.discriminatedUnion('type', [textBlock, imageBlock, documentBlock]),
+    'text',
+  ).nullish(),
   is_error: z.boolean().nullish(),
 });
 
@@ -144,8 +147,7 @@ export function readMessagesRequest(body: JsonObject): CallOptions {
     topK: given.top_k ?? undefined,
     stopSequences: given.stop_sequences ?? undefined,
     reasoning: toReasoning(given),
-    responseFormat:
-      schema === undefined ? undefined : { type: 'json' as const, name: 'response', schema },
+    responseFormat: schema === undefined ? undefined : { type: 'json' as const, name: 'response', schema },
     tools: given.tools?.map(toTool),
     toolChoice: toToolChoice(choice),
     providerOptions: providerOptions({
@@ -176,7 +178,9 @@ function addUser(builder: PromptBuilder, blocks: readonly UserBlock[], at: strin
     builder.toolResult(block.tool_use_id, toOutput(block, `${place}.content`), `${place}.tool_use_id`);
   }
   builder.user(
-    blocks.flatMap((block, index) => (block.type === 'tool_result' ? [] : [toPart(block, `${at}[${index}]`)])),
+    blocks.flatMap((block, index) =>
+      block.type === 'tool_result' ? [] : [toPart(block, `${at}[${index}]`)],
+    ),
   );
 }
 
@@ -189,7 +193,10 @@ function toPart(
   return block.type === 'image' || block.title == null ? file : { ...file, filename: block.title };
 }
 
-function toFile({ type, source }: z.infer<typeof imageBlock> | z.infer<typeof documentBlock>, at: string): FilePart {
+function toFile(
+  { type, source }: z.infer<typeof imageBlock> | z.infer<typeof documentBlock>,
+  at: string,
+): FilePart {
   if (source.type === 'url') {
     return fileAt(source.url, type === 'image' ? 'image/*' : 'application/pdf', `${at}.source.url`);
   }
@@ -205,7 +212,10 @@ function toOutput({ content, is_error }: ResultBlock, at: string): ToolOutput {
     return { type: is_error === true ? 'error-text' : 'text', value };
   }
   const value = blocks.map((block, index) => toPart(block, `${at}[${index}]`));
-  return { type: 'content', value: is_error === true ? [{ type: 'text', text: ERROR_MARK }, ...value] : value };
+  return {
+    type: 'content',
+    value: is_error === true ? [{ type: 'text', text: ERROR_MARK }, ...value] : value,
+  };
 }
 
 /** The other dialects have no mark for results that are errors. */

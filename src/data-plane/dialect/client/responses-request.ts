@@ -239,9 +239,7 @@ function toReasoning({ summary, content, encrypted_content }: z.infer<typeof rea
   });
 }
 
-function toResponseFormat(
-  format: z.infer<typeof textSettings>['format'],
-): CallOptions['responseFormat'] {
+function toResponseFormat(format: z.infer<typeof textSettings>['format']): CallOptions['responseFormat'] {
   if (format == null) return undefined;
   if (format.type === 'text') return { type: 'text' };
   if (format.type === 'json_object') return { type: 'json' };

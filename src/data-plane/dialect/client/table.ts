@@ -23,6 +23,11 @@ export interface ClientDialect {
   writer(context: AnswerContext): AnswerWriter;
 }
 
+/** The dialects of some surfaces. */
+export function dialectsOf(...surfaces: readonly LlmSurface[]): ReadonlyMap<LlmSurface, ClientDialect> {
+  return new Map([...CLIENT_DIALECTS].filter(([surface]) => surfaces.includes(surface)));
+}
+
 /** The dialects of clients, by the surface that they come in at. */
 export const CLIENT_DIALECTS: ReadonlyMap<LlmSurface, ClientDialect> = new Map<LlmSurface, ClientDialect>([
   [
@@ -44,7 +49,7 @@ export const CLIENT_DIALECTS: ReadonlyMap<LlmSurface, ClientDialect> = new Map<L
     },
   ],
   [
-    'messages' as LlmSurface,
+    'messages',
     {
       fields: MESSAGES_FIELDS,
       prompt: 'messages',

@@ -1,5 +1,12 @@
 import { isObject, type JsonObject } from '../../json-value.ts';
-import type { AssistantPart, CallOptions, FilePart, Message, ToolResultPart, UserPart } from '../canonical.ts';
+import type {
+  AssistantPart,
+  CallOptions,
+  FilePart,
+  Message,
+  ToolResultPart,
+  UserPart,
+} from '../canonical.ts';
 import { compact, type FunctionTool, metadataText, settingOf, toBase64 } from '../canonical.ts';
 import { refusal } from '../fields.ts';
 

@@ -10,8 +10,7 @@ const DEFAULT_THINKING_MAX_TOKENS = 32_000;
 const MIN_BUDGET = 1024;
 
 /** Models that think by a budget of tokens; later ones by an effort. */
-const BY_BUDGET =
-  /claude-(?:3|(?:opus|sonnet|haiku)-4(?:[-.][0-5])?(?:$|[-@:](?:\d{6,}|v\d|latest)))/;
+const BY_BUDGET = /claude-(?:3|(?:opus|sonnet|haiku)-4(?:[-.][0-5])?(?:$|[-@:](?:\d{6,}|v\d|latest)))/;
 
 const BUDGETS: Readonly<Record<Exclude<Reasoning, 'provider-default' | 'none'>, number>> = {
   minimal: MIN_BUDGET,
