@@ -72,11 +72,7 @@ const params = z.looseObject(
 );
 
 const info = z.looseObject(
-  {
-    input_cost_per_token: cost.nullish(),
-    output_cost_per_token: cost.nullish(),
-    mode: z.string("a text, for example 'chat'").nullish(),
-  },
+  { input_cost_per_token: cost.nullish(), output_cost_per_token: cost.nullish() },
   'a mapping',
 );
 
@@ -163,7 +159,7 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
     timeoutMs: given.timeout == null ? null : Math.round(given.timeout * 1000),
     inputCostPerToken: costs?.input_cost_per_token ?? given.input_cost_per_token ?? null,
     outputCostPerToken: costs?.output_cost_per_token ?? given.output_cost_per_token ?? null,
-    responsesOverChat: given.use_chat_completions_api ?? costs?.mode === 'chat',
+    responsesOverChat: given.use_chat_completions_api ?? false,
   };
 }
 
