@@ -114,7 +114,7 @@ const ECHO: DeploymentConfig = Object.freeze({
   rpm: null,
   tpm: null,
   timeoutMs: null,
-  inputCostPerToken: null,
-  outputCostPerToken: null,
+  inputCostPerToken: 0,
+  outputCostPerToken: 0,
   responsesOverChat: false,
 });

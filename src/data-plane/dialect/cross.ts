@@ -1,35 +1,53 @@
 import type { DeploymentConfig } from '../../config/types.ts';
+import type { ProviderPhase } from '../../pipeline/types.ts';
 import type { LlmSurface } from '../../plugin-api/llm.ts';
+import type { ProviderDeployment } from '../../plugin-api/provider.ts';
+import { ProviderUpstream } from '../upstream/provider-upstream.ts';
+import type { Redact } from '../upstream/redact.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type ClientDialect, dialectsOf } from './client/table.ts';
 import { CrossingUpstream } from './crossing-upstream.ts';
+import { DialectCarrier } from './dialect-carrier.ts';
+import { ModelCarrier } from './model-carrier.ts';
 import { chatTarget, MESSAGES_TARGET, type Target } from './upstream/target.ts';
 
-type Deployment = Pick<DeploymentConfig, 'id' | 'model' | 'provider' | 'apiBase' | 'responsesOverChat'>;
+type Deployment = Pick<DeploymentConfig, 'id' | 'model'>;
+type OpenAiDeployment = Pick<DeploymentConfig, 'provider' | 'apiBase' | 'responsesOverChat'> & Deployment;
 
-const MESSAGES_ONLY = dialectsOf('messages');
-const RESPONSES_AND_MESSAGES = dialectsOf('responses', 'messages');
-const CHAT_AND_RESPONSES = dialectsOf('chat.completions', 'responses');
+const MESSAGES = dialectsOf('messages');
+const ALL_BUT_CHAT = dialectsOf('responses', 'messages');
+const ALL_BUT_MESSAGES = dialectsOf('chat.completions', 'responses');
+const ALL = dialectsOf('chat.completions', 'responses', 'messages');
 
 /** An upstream of OpenAI's API, for clients of Anthropic's too. */
-export function overOpenAi(native: Upstream, deployment: Deployment): Upstream {
+export function overOpenAi(native: Upstream, deployment: OpenAiDeployment): Upstream {
   const { provider, apiBase, responsesOverChat } = deployment;
   const isOpenAi = provider === 'azure' || (provider === 'openai' && apiBase === null);
   const target = chatTarget({ outputLimit: isOpenAi ? 'max_completion_tokens' : 'max_tokens' });
-  return cross(native, deployment, target, responsesOverChat ? RESPONSES_AND_MESSAGES : MESSAGES_ONLY);
+  return cross(native, deployment, target, responsesOverChat ? ALL_BUT_CHAT : MESSAGES);
 }
 
 /** An upstream of Anthropic's API, for clients of OpenAI's too. */
 export function overMessages(native: Upstream, deployment: Deployment): Upstream {
-  return cross(native, deployment, MESSAGES_TARGET, CHAT_AND_RESPONSES);
+  return cross(native, deployment, MESSAGES_TARGET, ALL_BUT_MESSAGES);
+}
+
+/** A provider that is code, for clients of all dialects. Its model is preferred where it has no method of its own. */
+export function overProvider(
+  provider: ProviderPhase,
+  deployment: ProviderDeployment,
+  redact: Redact,
+): Upstream {
+  const native = new ProviderUpstream(provider, deployment, redact);
+  const { chat, languageModel } = provider;
+  if (languageModel !== null) {
+    const carrier = new ModelCarrier(languageModel, deployment, redact);
+    return new CrossingUpstream(native, carrier, chat === null ? ALL : ALL_BUT_CHAT);
+  }
+  return chat === null ? native : cross(native, deployment, CHAT_PROVIDER, ALL_BUT_CHAT);
 }
 
 const CHAT_PROVIDER = chatTarget({ outputLimit: 'max_completion_tokens' });
-
-/** An upstream that has chat completions alone, for clients of the other dialects too. */
-export function overChat(native: Upstream, deployment: Deployment): Upstream {
-  return cross(native, deployment, CHAT_PROVIDER, RESPONSES_AND_MESSAGES);
-}
 
 function cross(
   native: Upstream,
@@ -37,5 +55,6 @@ function cross(
   target: Target,
   crossed: ReadonlyMap<LlmSurface, ClientDialect>,
 ): Upstream {
-  return new CrossingUpstream({ native, target, crossed, deployment: id, model });
+  const carrier = new DialectCarrier({ native, target, deployment: id, model });
+  return new CrossingUpstream(native, carrier, crossed);
 }

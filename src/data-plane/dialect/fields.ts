@@ -138,7 +138,8 @@ export function isSet(options: CallOptions, setting: Setting): boolean {
   return NEUTRAL[setting]?.some((neutral) => isDeepStrictEqual(neutral, value)) !== true;
 }
 
-function filesIn(prompt: readonly Message[]): FilePart[] {
+/** The files in a prompt, those in the results of tools among them. */
+export function filesIn(prompt: readonly Message[]): FilePart[] {
   return prompt.flatMap((message) => {
     if (message.role === 'system') return [];
     return message.content.flatMap((part): FilePart[] => {

@@ -1,38 +1,41 @@
-import type { Dispatcher } from 'undici';
-import { isGatewayError, toError } from '../../errors.ts';
-import type { Provider, ProviderResponse } from '../../plugin-api/provider.ts';
-import type { Candidate } from '../../plugin-api/routing.ts';
-import { toClientError } from '../../wire/error-response.ts';
+import { toError } from '../../errors.ts';
+import type { ProviderPhase } from '../../pipeline/types.ts';
+import type { ProviderDeployment, ProviderResponse } from '../../plugin-api/provider.ts';
 import type { Surface } from '../surface/surface.ts';
 import { CHAT } from '../surface/table.ts';
-import { UpstreamFailure, unusable } from './failure.ts';
-import { createRedact, type Redact } from './redact.ts';
+import { BodyController } from './body-controller.ts';
+import { embed, readEmbeddingRequest } from './embedding.ts';
+import { toProviderFailure } from './model-failure.ts';
+import type { Redact } from './redact.ts';
 import type { AnswerHandler, Upstream, UpstreamCall } from './upstream.ts';
 
 /** An upstream that is code: the built-in echo model, or a provider of a plugin. */
 export class ProviderUpstream implements Upstream {
-  readonly redact: Redact = createRedact([]);
-  readonly #provider: Provider;
-  readonly #deployment: Candidate;
+  readonly redact: Redact;
+  readonly #provider: ProviderPhase;
+  readonly #deployment: ProviderDeployment;
 
-  constructor(provider: Provider, deployment: Candidate) {
+  constructor(provider: ProviderPhase, deployment: ProviderDeployment, redact: Redact) {
     this.#provider = provider;
     this.#deployment = deployment;
+    this.redact = redact;
   }
 
-  /** A provider's one method is `chat`. */
   serves(surface: Surface): boolean {
-    return surface === CHAT;
+    if (surface === CHAT) return this.#provider.chat !== null;
+    return surface.name === 'embeddings' && this.#provider.embeddingModel !== null;
   }
 
   send(call: UpstreamCall, handler: AnswerHandler): void {
-    this.#answer(call, handler).catch((error: unknown) => handler.reject(this.#failure(error)));
+    this.#answer(call, handler).catch((error: unknown) => {
+      handler.reject(toProviderFailure(this.#deployment.id, error, this.redact));
+    });
   }
 
   async #answer(call: UpstreamCall, handler: AnswerHandler): Promise<void> {
-    const answer = await this.#provider.chat(call.request, this.#deployment);
     const controller = new BodyController();
     handler.onRequestStart(controller);
+    const answer = await this.#ask(call, controller);
     if (controller.aborted) return;
     handler.onResponseStart(controller, answer.status, lowerCase(answer.headers));
     try {
@@ -49,42 +52,14 @@ export class ProviderUpstream implements Upstream {
     handler.onResponseEnd(controller);
   }
 
-  /** A refusal (4xx) is the provider's answer; everything else is a fault of this deployment. */
-  #failure(thrown: unknown): UpstreamFailure {
-    const error = toClientError(thrown);
-    if (error.status < 500) return new UpstreamFailure(error, { retry: 'never', status: error.status });
-    if (isGatewayError(thrown)) return new UpstreamFailure(thrown, { retry: 'elsewhere' });
-    return unusable(this.#deployment.id, 'failed', null, toError(thrown));
-  }
-}
-
-/** undici's controls for a body that is iterated. */
-class BodyController implements Dispatcher.DispatchController {
-  paused = false;
-  aborted = false;
-  reason: Error | null = null;
-  #wake: (() => void) | null = null;
-
-  pause(): void {
-    this.paused = true;
-  }
-
-  resume(): void {
-    this.paused = false;
-    this.#wake?.();
-  }
-
-  abort(reason: Error): void {
-    this.aborted = true;
-    this.reason = reason;
-    this.#wake?.();
-  }
-
-  /** Resolves when the body may go on, or will not. */
-  resumed(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
-    return promise;
+  /** {@link serves} has said that there is such a method. */
+  async #ask(call: UpstreamCall, controller: BodyController): Promise<ProviderResponse> {
+    const { chat, embeddingModel } = this.#provider;
+    if (call.surface === CHAT && chat !== null) return chat(call.request, this.#deployment);
+    if (embeddingModel === null) throw new Error(`no method of the provider serves ${call.surface.path}`);
+    const wanted = readEmbeddingRequest(call.request.body);
+    const model = await embeddingModel(call.id, this.#deployment);
+    return embed(model, wanted, this.#deployment.group, controller.signal);
   }
 }
 

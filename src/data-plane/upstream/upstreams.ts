@@ -1,11 +1,12 @@
 import type { DeploymentConfig } from '../../config/types.ts';
-import type { Provider } from '../../plugin-api/provider.ts';
+import type { ProviderPhase } from '../../pipeline/types.ts';
+import type { ProviderDeployment } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
-import { overChat, overMessages, overOpenAi } from '../dialect/cross.ts';
+import { overMessages, overOpenAi, overProvider } from '../dialect/cross.ts';
 import { ANTHROPIC_API, type HttpApi, OPENAI_API } from './http-api.ts';
 import { HttpUpstream } from './http-upstream.ts';
 import { Pools } from './pools.ts';
-import { ProviderUpstream } from './provider-upstream.ts';
+import { createRedact, secretsOf } from './redact.ts';
 import type { Upstream } from './upstream.ts';
 
 /** The gateway's own providers: what they speak, and where they are when the configuration has no `api_base`. */
@@ -31,7 +32,7 @@ interface Own {
 }
 
 /** The providers that plugins contribute, by name. */
-export type Providers = ReadonlyMap<string, Provider>;
+export type Providers = ReadonlyMap<string, ProviderPhase>;
 
 /** Finds the upstream of a deployment among those of one pipeline generation, `null` when there is none. */
 export type ResolveUpstream = (providers: Providers) => Upstream | null;
@@ -39,9 +40,9 @@ export type ResolveUpstream = (providers: Providers) => Upstream | null;
 /** Makes the upstreams of deployments and owns their connections. */
 export class Upstreams {
   readonly #pools = new Pools();
-  readonly #echo: Provider;
+  readonly #echo: ProviderPhase;
 
-  constructor(echo: Provider) {
+  constructor(echo: ProviderPhase) {
     this.#echo = echo;
   }
 
@@ -51,15 +52,14 @@ export class Upstreams {
    */
   resolver(config: DeploymentConfig, candidate: Candidate): ResolveUpstream {
     const { provider } = config;
-    if (provider === 'echo') return fixed(overChat(new ProviderUpstream(this.#echo, candidate), config));
+    const deployment = toProviderDeployment(config, candidate);
+    const redact = createRedact(secretsOf(config));
+    if (provider === 'echo') return fixed(overProvider(this.#echo, deployment, redact));
     const own = OWN.get(provider);
     const base = config.apiBase ?? own?.base ?? null;
     const http = base === null ? null : this.#http(config, own?.api ?? OPENAI_API, new URL(base));
     if (own !== undefined) return fixed(http);
-    return (providers) => {
-      const plugin = providers.get(provider);
-      return plugin === undefined ? http : overChat(new ProviderUpstream(plugin, candidate), config);
-    };
+    return ofPlugin(provider, http, (plugin) => overProvider(plugin, deployment, redact));
   }
 
   #http(config: DeploymentConfig, api: HttpApi, base: URL): Upstream {
@@ -70,6 +70,26 @@ export class Upstreams {
   close(): Promise<void> {
     return this.#pools.close();
   }
+}
+
+function toProviderDeployment(config: DeploymentConfig, candidate: Candidate): ProviderDeployment {
+  const { apiBase, apiKey, headers } = config;
+  return Object.freeze({ ...candidate, apiBase, apiKey, headers: Object.freeze({ ...headers }) });
+}
+
+/** Made once for each generation of the plugin: routing asks for it several times in a call. */
+function ofPlugin(
+  name: string,
+  fallback: Upstream | null,
+  make: (plugin: ProviderPhase) => Upstream,
+): ResolveUpstream {
+  let made: { readonly plugin: ProviderPhase; readonly upstream: Upstream } | null = null;
+  return (providers) => {
+    const plugin = providers.get(name);
+    if (plugin === undefined) return fallback;
+    if (made?.plugin !== plugin) made = { plugin, upstream: make(plugin) };
+    return made.upstream;
+  };
 }
 
 function fixed(upstream: Upstream | null): ResolveUpstream {

@@ -8,6 +8,7 @@ import type { FieldRule, FieldTable } from '../../../src/data-plane/dialect/fiel
 import { PART_KINDS } from '../../../src/data-plane/dialect/fields.ts';
 import { CHAT_CARRIAGE } from '../../../src/data-plane/dialect/upstream/chat-carriage.ts';
 import { MESSAGES_CARRIAGE } from '../../../src/data-plane/dialect/upstream/messages-carriage.ts';
+import { MODEL_CARRIAGE } from '../../../src/data-plane/dialect/upstream/model-carriage.ts';
 import { tableBelow } from '../../docs/markdown.ts';
 import { deployment, postTo, serve } from '../../support/data-plane.ts';
 import { startUpstream, type Upstream } from '../../support/upstream.ts';
@@ -72,9 +73,9 @@ for (const { name, path, model, body } of CLIENTS) {
     });
 
     it('is in the documentation with what becomes of it', () => {
-      const rows = Object.entries(fields).map(([field, { fate, setting, note }]) => [
+      const rows = Object.entries(fields).map(([field, { fate, setting, note, neutral = [] }]) => [
         field,
-        fate,
+        [fate, ...neutral.map((value) => JSON.stringify(value))].join(', but for '),
         setting ?? '',
         note.replaceAll('`', ''),
       ]);
@@ -123,12 +124,14 @@ describe('a setting that crosses', () => {
       setting,
       cell(CHAT_CARRIAGE.settings[setting]),
       cell(MESSAGES_CARRIAGE.settings[setting]),
+      cell(MODEL_CARRIAGE.settings[setting]),
     ]);
     assert.deepEqual(tableBelow(PAGE, '## To an upstream'), settings);
     const parts = PART_KINDS.map((kind) => [
       kind,
       cell(CHAT_CARRIAGE.parts[kind]),
       cell(MESSAGES_CARRIAGE.parts[kind]),
+      cell(MODEL_CARRIAGE.parts[kind]),
     ]);
     assert.deepEqual(tableBelow(PAGE, '## Files'), parts);
   });
