@@ -44,7 +44,9 @@ export function overProvider(
     const carrier = new ModelCarrier(languageModel, deployment, redact);
     return new CrossingUpstream(native, carrier, chat === null ? ALL : ALL_BUT_CHAT);
   }
-  return chat === null ? native : cross(native, deployment, CHAT_PROVIDER, ALL_BUT_CHAT);
+  if (chat === null) return native;
+  // As in a call that passes through: the deployment has the upstream's name for the model.
+  return cross(native, { id: deployment.id, model: deployment.group }, CHAT_PROVIDER, ALL_BUT_CHAT);
 }
 
 const CHAT_PROVIDER = chatTarget({ outputLimit: 'max_completion_tokens' });

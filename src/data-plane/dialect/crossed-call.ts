@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Identity } from '../../plugin-api/auth.ts';
-import type { LlmRequest, LlmSurface } from '../../plugin-api/llm.ts';
+import type { LlmRequest } from '../../plugin-api/llm.ts';
+import { LazyLlmRequest } from '../llm-request.ts';
 import type { RequestBody } from '../request-body.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { UpstreamCall } from '../upstream/upstream.ts';
@@ -21,35 +21,10 @@ export class CrossedCall implements UpstreamCall {
     this.#call = call;
   }
 
+  /** For providers that are code. */
   get request(): LlmRequest {
-    return new CrossedRequest(this.#call, this.surface, this.body);
-  }
-}
-
-/** The same for providers of plugins: the client's own request in the dialect that the provider speaks. */
-class CrossedRequest implements LlmRequest {
-  readonly id: string;
-  readonly surface: LlmSurface;
-  readonly model: string;
-  readonly stream: boolean;
-  readonly body: LlmRequest['body'];
-  readonly #call: UpstreamCall;
-
-  constructor(call: UpstreamCall, surface: Surface, body: RequestBody) {
-    this.id = call.id;
-    this.surface = surface.name;
-    this.model = call.body.model;
-    this.stream = body.stream;
-    this.body = body.guarded();
-    this.#call = call;
-    Object.freeze(this);
-  }
-
-  get identity(): Identity | null {
-    return this.#call.request.identity;
-  }
-
-  get signal(): AbortSignal {
-    return this.#call.request.signal;
+    const { id, surface, body } = this;
+    const { request } = this.#call;
+    return new LazyLlmRequest({ id, surface, identity: request.identity, abort: () => request.signal }, body);
   }
 }
