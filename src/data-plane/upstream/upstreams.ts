@@ -3,7 +3,7 @@ import type { ProviderPhase } from '../../pipeline/types.ts';
 import type { ProviderDeployment } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
 import { overMessages, overOpenAi, overProvider } from '../dialect/cross.ts';
-import { ANTHROPIC_API, type HttpApi, OPENAI_API } from './http-api.ts';
+import { ANTHROPIC_API, AZURE_API, type HttpApi, OPENAI_API } from './http-api.ts';
 import { HttpUpstream } from './http-upstream.ts';
 import { Pools } from './pools.ts';
 import { createRedact, secretsOf } from './redact.ts';
@@ -18,7 +18,7 @@ const OWN: ReadonlyMap<string, Own> = new Map<string, Own>(
     mistral: { api: OPENAI_API, base: 'https://api.mistral.ai/v1' },
     openrouter: { api: OPENAI_API, base: 'https://openrouter.ai/api/v1' },
     ollama: { api: OPENAI_API, base: 'http://127.0.0.1:11434/v1' },
-    azure: { api: OPENAI_API, base: null },
+    azure: { api: AZURE_API, base: null },
     vllm: { api: OPENAI_API, base: null },
     hosted_vllm: { api: OPENAI_API, base: null },
     openai_compatible: { api: OPENAI_API, base: null },
@@ -64,7 +64,7 @@ export class Upstreams {
 
   #http(config: DeploymentConfig, api: HttpApi, base: URL): Upstream {
     const native = new HttpUpstream(config, api, base, this.#pools);
-    return api === OPENAI_API ? overOpenAi(native, config) : overMessages(native, config);
+    return api === ANTHROPIC_API ? overMessages(native, config) : overOpenAi(native, config);
   }
 
   close(): Promise<void> {
