@@ -4,6 +4,8 @@ export interface Identity {
   readonly id: string;
   /** Models that the caller may use. Left out: all. */
   readonly models?: readonly string[];
+  /** Tools that the caller may see and call; `*` in a name stands for any characters. Left out: all. */
+  readonly tools?: readonly string[];
   /** Free-form rights, for example `admin:keys`. */
   readonly scopes?: readonly string[];
   readonly [claim: string]: unknown;

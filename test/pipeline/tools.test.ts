@@ -31,7 +31,7 @@ function compile(...members: TestMember[]): ToolsPhase {
 }
 
 async function names(phase: ToolsPhase): Promise<string[]> {
-  return (await phase.list()).map(({ name }) => name);
+  return (await phase.list(null)).map(({ name }) => name);
 }
 
 async function textOf(phase: ToolsPhase, name: string): Promise<string> {
@@ -41,7 +41,7 @@ async function textOf(phase: ToolsPhase, name: string): Promise<string> {
 
 describe('the list of tools', () => {
   it('is empty without runtimes', async () => {
-    assert.deepEqual(await compile(createMember('a', () => undefined)).list(), []);
+    assert.deepEqual(await compile(createMember('a', () => undefined)).list(null), []);
   });
 
   it('has the tools of all runtimes in load order; of one name the first', async () => {
@@ -85,7 +85,7 @@ describe('the list of tools', () => {
   }
 
   it('gives a tool without a schema one that takes any arguments', async () => {
-    const [tool] = await compile(running('a', { listTools: () => [{ name: 'x' }] })).list();
+    const [tool] = await compile(running('a', { listTools: () => [{ name: 'x' }] })).list(null);
     assert.deepEqual(tool, { name: 'x', inputSchema: { type: 'object' } });
   });
 
@@ -153,7 +153,7 @@ describe('a tool call', () => {
     let due = true;
     const gate = { ...createGate(true), begin: () => due };
     const phase = compile(running('a', {}, { gate }));
-    await phase.list();
+    await phase.list(null);
     due = false;
     assert.equal(await textOf(phase, 'a'), 'error: The tool "a" failed');
   });

@@ -15,6 +15,7 @@ export function emptyPipeline(
     providers: new Map(),
     tools: {
       list: async () => [],
+      find: async () => null,
       call: async () => ({ content: [], isError: true }),
     },
     export: null,
