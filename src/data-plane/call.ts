@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
+import type { LlmPhases, Pipeline, Reserved } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
+import type { Candidate } from '../plugin-api/routing.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import type { ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
@@ -25,8 +26,12 @@ export class Call implements UpstreamCall {
   readonly startedAt: number = Date.now();
   /** What the client wants, whatever a hook makes of the body. */
   readonly stream: boolean;
-  /** The provider that was tried last. */
-  provider: string | null = null;
+  /** The deployment that was tried last. */
+  candidate: Candidate | null = null;
+  /** An upstream has answered, or begun to. */
+  answered = false;
+  /** What is set aside for the call with the provider of its identity. */
+  reserved: Reserved | null = null;
   usage: LlmUsage | null = null;
   #body: RequestBody;
   #request: LlmRequest | null = null;
@@ -63,6 +68,11 @@ export class Call implements UpstreamCall {
     this.#body = body;
     this.#request = null;
     this.prepare();
+  }
+
+  /** Whether somebody wants to know what the call has used. */
+  get countsUsage(): boolean {
+    return this.pipeline.export !== null || this.reserved !== null;
   }
 
   /** The call as plugins see it: ready-made when hooks will read it, else only as far as somebody asks. */

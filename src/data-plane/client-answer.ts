@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { type GatewayError, toErrorBody } from '../errors.ts';
 import type { UpstreamSaid } from '../wire/dialect.ts';
-import { sendError } from '../wire/error-response.ts';
+import { sendError, setAdvice } from '../wire/error-response.ts';
 import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { StreamFraming } from './framing.ts';
@@ -68,6 +68,11 @@ export class ClientAnswer {
     if (this.#waitingSince === -1) return;
     this.#waitedMs += performance.now() - this.#waitingSince;
     this.#waitingSince = -1;
+  }
+
+  /** What a plugin has to say beside the answer, whatever that will be; see {@link setAdvice}. */
+  advise(headers: Readonly<Record<string, string>>): void {
+    if (!this.#res.headersSent) setAdvice(this.#res, headers);
   }
 
   /** The whole answer in one write. */

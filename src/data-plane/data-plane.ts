@@ -114,6 +114,6 @@ const ECHO: DeploymentConfig = Object.freeze({
   rpm: null,
   tpm: null,
   timeoutMs: null,
-  inputCostPerToken: null,
-  outputCostPerToken: null,
+  inputCostPerToken: 0,
+  outputCostPerToken: 0,
 });

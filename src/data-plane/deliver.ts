@@ -81,7 +81,7 @@ async function deliverJson(
   json: JsonObject,
   bytes: Buffer | null,
 ): Promise<void> {
-  if (call.pipeline.export !== null) call.usage = usageOf(json);
+  if (call.countsUsage) call.usage = usageOf(json);
   const body = await passResponse(call, json);
   const unchanged = body === json && bytes !== null;
   call.answer.json(status, headers, unchanged ? bytes : Buffer.from(JSON.stringify(body)));

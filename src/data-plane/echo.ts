@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts';
+import type { ProviderPhase } from '../pipeline/types.ts';
 import type { LlmRequest } from '../plugin-api/llm.ts';
-import type { Provider, ProviderResponse } from '../plugin-api/provider.ts';
+import type { ProviderResponse } from '../plugin-api/provider.ts';
 import type { Candidate } from '../plugin-api/routing.ts';
 import { objectsIn } from './json-value.ts';
 import { DONE_EVENT, encodeEvent } from './sse.ts';
@@ -17,14 +18,16 @@ const WORDS_PER_CHUNK = 2;
  *
  * @param now epoch milliseconds
  */
-export function createEchoProvider(now: () => number): Provider {
+export function createEchoProvider(now: () => number): ProviderPhase {
   return {
-    chat(request, deployment): ProviderResponse {
+    async chat(request, deployment): Promise<ProviderResponse> {
       const completion = echo(request, deployment, now());
       if (!request.stream)
         return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(completion.body) };
       return { status: 200, headers: SSE_HEADERS, body: stream(request, completion) };
     },
+    languageModel: null,
+    embeddingModel: null,
   };
 }
 

@@ -11,6 +11,7 @@ import { deliverHookAnswer, deliverWhole } from './deliver.ts';
 import { JsonBody } from './json-body.ts';
 import { assertMayUse } from './models.ts';
 import { readRequestBody } from './request-body.ts';
+import { reserve, settle } from './reservation.ts';
 import type { Router } from './routing/router.ts';
 import { assertGuarded } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
@@ -27,11 +28,13 @@ export interface LlmHandlerOptions {
 
 /** Serves the calls of every {@link Surface}. */
 export class LlmHandler {
+  readonly #router: Router;
   readonly #trial: Trial;
   readonly #bodyLimit: number;
   readonly #log: Logger;
 
   constructor(options: LlmHandlerOptions) {
+    this.#router = options.router;
     this.#trial = new Trial(options);
     this.#bodyLimit = options.bodyLimit;
     this.#log = options.log;
@@ -56,7 +59,9 @@ export class LlmHandler {
     } catch (thrown) {
       failure = this.#fail(surface, req, answer, call, thrown);
     }
-    if (call !== null && pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
+    if (call === null) return;
+    if (call.reserved !== null) settle(call, call.reserved, failure);
+    if (pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
   }
 
   /** The phases of a call, in their order. */
@@ -71,7 +76,9 @@ export class LlmHandler {
       return;
     }
     if (llm.evaluateInput !== null) await llm.evaluateInput(call.request);
+    if (call.pipeline.accounts !== null) await reserve(call, call.pipeline.accounts, this.#router);
     const routed = await this.#trial.run(call);
+    call.answered = routed !== null;
     if (routed !== null) await deliver(call, routed);
   }
 

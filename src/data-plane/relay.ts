@@ -51,18 +51,18 @@ export class Relay implements EventSink {
     this.#settle(null);
   }
 
-  /** Only who exports a record wants to know, and only some dialects count anything in the first event. */
+  /** Often nobody wants to know, and only some dialects count anything in the first event. */
   #readFirst(events: Buffer): void {
-    const { pipeline, surface } = this.#call;
-    if (pipeline.export === null || surface.stream?.usageInFirst !== true) return;
+    const { countsUsage, surface } = this.#call;
+    if (!countsUsage || surface.stream?.usageInFirst !== true) return;
     const first = parseEvents(events).find(({ data }) => data !== null);
     this.#readUsage(surface.stream, first);
   }
 
   /** Usage stands in the last event that speaks of it: in the last read, or in the one before. */
   #readLast(events: Buffer): void {
-    const { pipeline, surface } = this.#call;
-    if (pipeline.export === null || surface.stream === null) return;
+    const { countsUsage, surface } = this.#call;
+    if (!countsUsage || surface.stream === null) return;
     const tail = this.#last === null ? events : Buffer.concat([this.#last, events]);
     this.#readUsage(
       surface.stream,

@@ -117,7 +117,7 @@ export class Trial {
     if (onRoute !== null) await onRoute(call.request, choice.decision);
     call.answer.attempts++;
     call.answer.deployment = candidate.id;
-    call.provider = candidate.provider;
+    call.candidate = candidate;
 
     const sink = sinkFor(call);
     const attempt = new Attempt({

@@ -54,7 +54,15 @@ export interface PluginManifest {
   readonly declared: Partial<ResolvedMetadata>;
   /** The same with defaults: what is known of the plugin before its code is imported. */
   readonly metadata: ResolvedMetadata;
-  readonly activation: { readonly env: readonly string[] };
+  readonly activation: Activation;
+}
+
+/** Environment variables without which a plugin stays inactive. */
+export interface Activation {
+  /** All of them. */
+  readonly env: readonly string[];
+  /** At least one of them. Left out: none is asked for. */
+  readonly anyOf?: readonly string[];
 }
 
 /** A plugin whose code has been imported. */

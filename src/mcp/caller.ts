@@ -14,7 +14,7 @@ export class Caller {
   readonly identity: Identity | null;
   /** The tools of the pipeline that the request runs through. */
   readonly tools: ToolsPhase;
-  /** Aborted when the client has closed the connection before its answer was complete. */
+  /** Aborted when the answer is over: complete, or the client has gone. */
   readonly gone: AbortSignal;
   /** To be called when a tool is: its answer should go out before the gateway stops. */
   readonly onCall: () => void;

@@ -67,10 +67,10 @@ class Service implements McpService {
       identity: req.identity,
       tools: pipeline.tools,
       gone: gone.signal,
-      onCall: () => this.#holdFor(res),
+      onCall: () => this.#holdFor(gone.signal),
     });
     const request = await this.#toWebRequest(req, gone.signal);
-    const response = await this.#answer(request, caller, res);
+    const response = await this.#answer(request, caller);
     await sendWebResponse(res, response);
   }
 
@@ -94,7 +94,7 @@ class Service implements McpService {
     return toWebRequest(source, req.body, { signal, maxRequestBodySize: this.#options.bodyLimit });
   }
 
-  async #answer(request: Request, caller: Caller, res: GatewayResponse): Promise<Response> {
+  async #answer(request: Request, caller: Caller): Promise<Response> {
     const { sessions, bodyLimit } = this.#options;
     const authInfo = caller.toAuthInfo();
     const isLegacy =
@@ -104,7 +104,7 @@ class Service implements McpService {
     const owner = caller.identity?.id ?? null;
     const conversation = id === null ? await this.#begin(owner) : this.#sessions.get(id, owner);
     if (conversation === null) return sessionNotFound();
-    if (id !== null) res.once('close', this.#sessions.use(id));
+    if (id !== null) whenOver(caller.gone, this.#sessions.use(id));
     return conversation.transport.handleRequest(request, { authInfo });
   }
 
@@ -130,11 +130,10 @@ class Service implements McpService {
   }
 
   /** When the gateway stops, the answer of a tool that runs is waited for; a stream of notifications is not. */
-  #holdFor(res: GatewayResponse): void {
-    if (res.closed) return;
+  #holdFor(over: AbortSignal): void {
     const { promise: sent, resolve } = Promise.withResolvers<void>();
     this.#calls.add(sent);
-    res.once('close', () => {
+    whenOver(over, () => {
       this.#calls.delete(sent);
       resolve();
     });
@@ -143,6 +142,11 @@ class Service implements McpService {
   #report(error: Error): void {
     this.#log.debug('mcp', { cause: error.message });
   }
+}
+
+function whenOver(over: AbortSignal, then: () => void): void {
+  if (over.aborted) then();
+  else over.addEventListener('abort', then, { once: true });
 }
 
 /** As for a session that is over: the client begins a new one. Source: the specification, heading "Session Management". */

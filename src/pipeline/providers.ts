@@ -1,39 +1,122 @@
-import { type Containment, isAnswer } from '../containment/containment.ts';
+import { type CallSite, type Containment, isAnswer } from '../containment/containment.ts';
 import { GatewayError } from '../errors.ts';
 import type { Provider, ProviderResponse } from '../plugin-api/provider.ts';
 import { invoke, type Member } from './member.ts';
+import {
+  checkEmbeddingModel,
+  checkLanguageModel,
+  type Guarded,
+  guardEmbeddingModel,
+  guardLanguageModel,
+} from './models.ts';
+import type { ProviderPhase } from './types.ts';
 
 /** Providers by name. One that fails is an upstream that fails: 502, or 504 when it hangs. */
 export function compileProviders(
   containment: Containment,
   members: readonly Member[],
-): ReadonlyMap<string, Provider> {
-  const providers = new Map<string, Provider>();
+): ReadonlyMap<string, ProviderPhase> {
+  const providers = new Map<string, ProviderPhase>();
   for (const member of members) {
     for (const [name, provider] of member.bag?.providers ?? []) {
-      providers.set(name, contained(containment, member, name, provider));
+      providers.set(name, new ContainedProvider(containment, member, name, provider).phase());
     }
   }
   return providers;
 }
 
-function contained(containment: Containment, member: Member, name: string, provider: Provider): Provider {
-  const what = `provider "${name}"`;
-  const site = { owner: member.owner, phase: 'provider' as const, what, check: checkResponse };
-  return {
-    async chat(request, deployment) {
-      try {
-        return await invoke(containment, member.gate, site, request.id, () =>
-          provider.chat(request, deployment),
-        );
-      } catch (thrown) {
-        if (isAnswer(thrown)) throw thrown;
-        const timedOut = thrown instanceof Error && 'code' in thrown && thrown.code === 'plugin_timeout';
-        const code = timedOut ? 'upstream_timeout' : 'upstream_error';
-        throw new GatewayError(code, `The provider "${name}" failed`, { plugin: member.name, cause: thrown });
-      }
-    },
-  };
+class ContainedProvider {
+  readonly #containment: Containment;
+  readonly #member: Member;
+  readonly #name: string;
+  readonly #provider: Provider;
+
+  constructor(containment: Containment, member: Member, name: string, provider: Provider) {
+    this.#containment = containment;
+    this.#member = member;
+    this.#name = name;
+    this.#provider = provider;
+  }
+
+  /** What the provider does not have is `null`. */
+  phase(): ProviderPhase {
+    const provider = this.#provider;
+    return Object.freeze({
+      chat: has(provider, 'chat')
+        ? (request, deployment) =>
+            this.#call(request.id, checkResponse, () => provider.chat(request, deployment))
+        : null,
+      languageModel: has(provider, 'languageModel')
+        ? async (requestId, deployment) => {
+            const make = (): unknown => provider.languageModel(deployment.model, deployment);
+            const model = await this.#call(requestId, checkLanguageModel, make);
+            return guardLanguageModel(model, this.#guarded(requestId));
+          }
+        : null,
+      embeddingModel: has(provider, 'embeddingModel')
+        ? async (requestId, deployment) => {
+            const make = (): unknown => provider.embeddingModel(deployment.model, deployment);
+            const model = await this.#call(requestId, checkEmbeddingModel, make);
+            return guardEmbeddingModel(model, this.#guarded(requestId));
+          }
+        : null,
+    } satisfies ProviderPhase);
+  }
+
+  #guarded(requestId: string): Guarded {
+    return (check, fn) => this.#call(requestId, check, fn);
+  }
+
+  async #call<T>(requestId: string, check: (value: unknown) => T, fn: () => unknown): Promise<T> {
+    const { owner, gate, name } = this.#member;
+    const site: CallSite<T | Said> = {
+      owner,
+      phase: 'provider',
+      what: `provider "${this.#name}"`,
+      check: (value) => (value instanceof Said ? value : check(value)),
+    };
+    let result: T | Said;
+    try {
+      result = await invoke(this.#containment, gate, site, requestId, () => orSaid(fn));
+    } catch (thrown) {
+      if (isAnswer(thrown)) throw thrown;
+      const timedOut = thrown instanceof Error && 'code' in thrown && thrown.code === 'plugin_timeout';
+      const code = timedOut ? 'upstream_timeout' : 'upstream_error';
+      throw new GatewayError(code, `The provider "${this.#name}" failed`, { plugin: name, cause: thrown });
+    }
+    if (result instanceof Said) throw result.error;
+    return result;
+  }
+}
+
+/** What an upstream said through the SDK: no failure of the plugin that has passed it on. */
+class Said {
+  readonly error: Error;
+
+  constructor(error: Error) {
+    this.error = error;
+  }
+}
+
+async function orSaid(fn: () => unknown): Promise<unknown> {
+  try {
+    return await fn();
+  } catch (thrown) {
+    if (isOfSdk(thrown)) return new Said(thrown);
+    throw thrown;
+  }
+}
+
+/** By its name: several copies of the SDK may be loaded. An abort is the gateway's own doing. */
+function isOfSdk(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && (thrown.name.startsWith('AI_') || thrown.name === 'AbortError');
+}
+
+function has<Name extends keyof Provider>(
+  provider: Provider,
+  name: Name,
+): provider is Provider & Required<Pick<Provider, Name>> {
+  return provider[name] !== undefined;
 }
 
 function checkResponse(value: unknown): ProviderResponse {

@@ -1,8 +1,9 @@
+import type { EmbeddingModelV4, LanguageModelV4 } from '@ai-sdk/provider';
 import type { RequestHandler } from 'express';
-import type { AuthRequest, Identity } from '../plugin-api/auth.ts';
+import type { AuthRequest, Identity, UsageEstimate, UsageOutcome } from '../plugin-api/auth.ts';
 import type { CallRecord } from '../plugin-api/exporter.ts';
 import type { LlmChunk, LlmRequest, LlmRequestResult, LlmResponse } from '../plugin-api/llm.ts';
-import type { Provider } from '../plugin-api/provider.ts';
+import type { ProviderDeployment, ProviderResponse } from '../plugin-api/provider.ts';
 import type { Candidate, RouteDecision, RouteResult } from '../plugin-api/routing.ts';
 import type { Storage } from '../plugin-api/storage.ts';
 import type { Tool, ToolCall, ToolResult } from '../plugin-api/tools.ts';
@@ -18,18 +19,36 @@ export interface Pipeline {
   readonly generation: number;
   /** Who asks. `null`: no auth provider, every request is anonymous. Throws 401, 403 or 503 `auth_unavailable`. */
   readonly auth: ((request: AuthRequest) => Promise<Identity>) | null;
+  /** What callers may use. `null`: no auth provider keeps accounts. */
+  readonly accounts: AccountsPhase | null;
   /** Express middleware of all plugins as one handler. */
   readonly middleware: RequestHandler | null;
   /** Routes of all plugins as one handler that calls `next()` when none matches. */
   readonly routes: RequestHandler | null;
   readonly llm: LlmPhases;
   readonly strategies: ReadonlyMap<string, StrategyPhase>;
-  readonly providers: ReadonlyMap<string, Provider>;
+  readonly providers: ReadonlyMap<string, ProviderPhase>;
   readonly tools: ToolsPhase;
   /** Hands one finished call to the exporters, off the request's path. */
   readonly export: ((record: CallRecord) => void) | null;
   /** The store that plugins and the gateway share: a plugin's backend, else the embedded one. */
   readonly storage: Storage;
+}
+
+/** The accounts that auth providers keep of what their callers use. */
+export interface AccountsPhase {
+  /**
+   * Asks the provider that gave the identity. `null`: it has nothing to account for.
+   *
+   * Throws the provider's own 4xx, or 503 `auth_unavailable`.
+   */
+  reserve(estimate: UsageEstimate): Promise<Reserved | null>;
+}
+
+export interface Reserved {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Returns at once and never throws. */
+  settle(outcome: UsageOutcome): void;
 }
 
 /** Hooks and evaluators, in load order. */
@@ -71,6 +90,21 @@ export interface StrategyPhase {
   /** `null`: the strategy failed or is quarantined, the default decides. Never rejects. */
   select(request: LlmRequest, candidates: readonly Candidate[]): Promise<Candidate | null>;
   readonly observe: ((result: RouteResult) => void) | null;
+}
+
+/**
+ * A provider, contained. What it does not have is `null`. What an upstream has said through the AI SDK is thrown as the
+ * SDK threw it; every failure of the plugin as `upstream_error` or `upstream_timeout`.
+ */
+export interface ProviderPhase {
+  readonly chat: ((request: LlmRequest, deployment: ProviderDeployment) => Promise<ProviderResponse>) | null;
+  /** Each call of the model's methods is contained too; a stream has its first part when it is there. */
+  readonly languageModel:
+    | ((requestId: string, deployment: ProviderDeployment) => Promise<LanguageModelV4>)
+    | null;
+  readonly embeddingModel:
+    | ((requestId: string, deployment: ProviderDeployment) => Promise<EmbeddingModelV4>)
+    | null;
 }
 
 export interface ToolsPhase {

@@ -18,7 +18,14 @@ export {
   type SSRFReason,
 } from '../errors.ts';
 export type { PluginApp, RouteMethod, RoutePath } from './app.ts';
-export type { AuthProvider, AuthRequest, Identity } from './auth.ts';
+export type {
+  AuthProvider,
+  AuthRequest,
+  Identity,
+  Reservation,
+  UsageEstimate,
+  UsageOutcome,
+} from './auth.ts';
 export { PLUGIN_CAPABILITIES, PluginCapability } from './capability.ts';
 export type { OutboundInit, PluginContext, PluginModels, PluginSettings, PluginTools } from './context.ts';
 export type { Evaluator, Verdict } from './evaluator.ts';
@@ -37,7 +44,7 @@ export type { IsolationTier, PluginDependency, PluginMetadata } from './metadata
 export type { Counter, Gauge, Histogram, MetricLabels, MetricOptions, PluginMetrics } from './metrics.ts';
 export type { ModelInfo } from './models.ts';
 export { definePlugin, GatewayPlugin, type HealthReport, type Plugin } from './plugin.ts';
-export type { Provider, ProviderResponse } from './provider.ts';
+export type { ApiKey, Provider, ProviderDeployment, ProviderResponse } from './provider.ts';
 export type { Candidate, RouteDecision, RouteResult, RoutingStrategy } from './routing.ts';
 export type { Storage, StorageBackend, StorageOptions, StorageValue } from './storage.ts';
 export type { Tool, ToolCall, ToolDescription, ToolProgress, ToolResult, ToolRuntime } from './tools.ts';

@@ -39,6 +39,7 @@ export interface Registrar {
 }
 
 const LLM_HOOKS = ['onRequest', 'onRoute', 'onChunk', 'onResponse', 'onError'] as const;
+const PROVIDER_METHODS = ['chat', 'languageModel', 'embeddingModel'] as const;
 const STORAGE_METHODS = ['get', 'set', 'delete', 'increment', 'compareAndSet', 'list'] as const;
 
 /** Makes the facade that one plugin's `startup` gets. It fills the plugin's bag and has no other effect. */
@@ -103,7 +104,7 @@ class RegistrarBuilder {
         bag.exporters.push(this.#named<Exporter>('exporter()', exporter, ['export'], ['flush']));
       }),
       authProvider: guarded('authProvider()', 'AUTH_PROVIDER', (provider) => {
-        bag.authProviders.push(this.#named<AuthProvider>('authProvider()', provider, ['authenticate'], []));
+        bag.authProviders.push(this.#authProvider(provider));
       }),
       storageBackend: guarded('storageBackend()', 'STORAGE_BACKEND', (backend) => {
         const checked = check.methods<StorageBackend>('storageBackend()', backend, STORAGE_METHODS, [
@@ -113,7 +114,7 @@ class RegistrarBuilder {
         bag.storageBackend = checked;
       }),
       provider: guarded('provider()', 'PROVIDER', (name, provider) => {
-        const checked = check.methods<Provider>('provider()', provider, ['chat'], []);
+        const checked = this.#provider(provider);
         const key = check.name('provider()', name);
         names.claim('provider', key, plugin);
         bag.providers.set(key, checked);
@@ -188,6 +189,26 @@ class RegistrarBuilder {
     const checked = this.#check.methods<T>(call, value, required, optional);
     this.#check.name(call, checked.name);
     return checked;
+  }
+
+  /** What is reserved and never settled would be lost to its owner, so each needs the other. */
+  #authProvider(value: unknown): AuthProvider {
+    const accounting = ['reserve', 'settle'] as const;
+    const provider = this.#named<AuthProvider>('authProvider()', value, ['authenticate'], accounting);
+    const missing = accounting.filter((name) => provider[name] === undefined);
+    if (missing.length !== 1) return provider;
+    throw this.#check.error(
+      'authProvider()',
+      `no ${missing[0]}()`,
+      'both reserve() and settle(), or neither',
+    );
+  }
+
+  #provider(value: unknown): Provider {
+    const provider = this.#check.methods<Provider>('provider()', value, [], PROVIDER_METHODS);
+    if (PROVIDER_METHODS.some((name) => provider[name] !== undefined)) return provider;
+    const expected = `at least one of ${PROVIDER_METHODS.map((name) => `${name}()`).join(', ')}`;
+    throw this.#check.error('provider()', 'none of its methods', expected);
   }
 
   #evaluator(value: unknown): Evaluator {

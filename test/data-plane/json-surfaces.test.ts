@@ -3,9 +3,8 @@ import { describe, it, type TestContext } from 'node:test';
 import type { LlmPhases } from '../../src/pipeline/types.ts';
 import type { CallRecord } from '../../src/plugin-api/exporter.ts';
 import type { LlmRequest, LlmResponse } from '../../src/plugin-api/llm.ts';
-import type { Provider } from '../../src/plugin-api/provider.ts';
 import { deployment, type PlaneSetup, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
-import { emptyPipeline } from '../support/pipeline.ts';
+import { emptyPipeline, providing } from '../support/pipeline.ts';
 import { json, type Script, startUpstream, text, type Upstream } from '../support/upstream.ts';
 
 /** Surface, fields of its request, an answer as an upstream writes it, the answer's text and its tokens. */
@@ -204,7 +203,7 @@ describe('a request that names no model', () => {
 });
 
 describe('a model whose provider has chat completions only', () => {
-  const provider: Provider = { chat: () => ({ status: 200, headers: {}, body: '{}' }) };
+  const provider = providing({ chat: async () => ({ status: 200, headers: {}, body: '{}' }) });
   const echo = deployment(null, { id: 'echo/0', group: 'echo', provider: 'echo', model: 'echo' });
 
   it('is not found on other surfaces, with a message that says why', async (t) => {

@@ -9,7 +9,7 @@ import type { StrategyPhase } from '../../src/pipeline/types.ts';
 import type { ProviderResponse } from '../../src/plugin-api/provider.ts';
 import type { Candidate, RouteResult } from '../../src/plugin-api/routing.ts';
 import { chat, dataOf, deployment, post, routing, type ServedPlane, serve } from '../support/data-plane.ts';
-import { emptyPipeline } from '../support/pipeline.ts';
+import { emptyPipeline, providing } from '../support/pipeline.ts';
 import {
   COMPLETION,
   chatStream,
@@ -242,7 +242,7 @@ describe('a provider of a plugin', () => {
   ): Promise<Response> => {
     const { url } = await serve(t, {
       deployments: [deployment(null, { provider: 'acme', model: 'm' })],
-      pipeline: emptyPipeline({ providers: new Map([['acme', { chat: chatOf }]]) }),
+      pipeline: emptyPipeline({ providers: new Map([['acme', providing({ chat: chatOf })]]) }),
     });
     return post(url, body);
   };

@@ -31,6 +31,7 @@ describe('a pipeline', () => {
     assert.deepEqual(phases, {
       generation: 1,
       auth: null,
+      accounts: null,
       middleware: null,
       routes: null,
       llm: {

@@ -11,6 +11,12 @@ suite('checkActivation', () => {
     assert.equal(checkActivation(manifest, new Set(['ACME_URL'])), 'Inactive until ACME_KEY is set');
   });
 
+  test('asks for one of several', () => {
+    const either = parseManifest({ llmrouter: { activation: { anyOf: ['ACME_URL', 'ACME_FILE'] } } }, 'p');
+    assert.equal(checkActivation(either, new Set(['HOME'])), 'Inactive until ACME_URL or ACME_FILE is set');
+    assert.equal(checkActivation(either, new Set(['ACME_FILE'])), null);
+  });
+
   test('has nothing to say when all are set, or none is asked for', () => {
     assert.equal(checkActivation(manifest, new Set(['ACME_KEY', 'ACME_URL', 'HOME'])), null);
     assert.equal(checkActivation(parseManifest({ llmrouter: {} }, 'p'), new Set()), null);

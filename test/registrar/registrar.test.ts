@@ -361,6 +361,7 @@ const WRONG: readonly (readonly [
     'get, set, delete',
   ],
   [(app) => app.provider('p', null), 'provider() got null', 'chat'],
+  [(app) => app.provider('p', {}), 'provider() got none of its methods', 'embeddingModel()'],
   [(app) => app.provider('', { chat: handler }), 'provider() got name ""', 'not blank'],
 ];
 

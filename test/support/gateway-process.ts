@@ -66,7 +66,7 @@ export async function startGateway(
 export function spawnGateway(t: TestContext, options: GatewayProcessOptions = {}): GatewayProcess {
   const dir = options.dir ?? tempDir(t);
   writeFiles(dir, options.files ?? {});
-  const child = spawn(process.execPath, ['--conditions=source', ENTRY, ...(options.args ?? [])], {
+  const child = spawn(process.execPath, ['--conditions=routeiq-source', ENTRY, ...(options.args ?? [])], {
     cwd: dir,
     env: { PATH: process.env.PATH, HOME: dir, PORT: '0', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,4 +1,4 @@
-import type { LlmPhases, Pipeline } from '../../src/pipeline/types.ts';
+import type { LlmPhases, Pipeline, ProviderPhase } from '../../src/pipeline/types.ts';
 import type { Storage } from '../../src/plugin-api/storage.ts';
 
 /** A pipeline that no plugin takes part in, but for what is given. */
@@ -9,6 +9,7 @@ export function emptyPipeline(
   return {
     generation: 1,
     auth: null,
+    accounts: null,
     middleware: null,
     routes: null,
     strategies: new Map(),
@@ -35,6 +36,11 @@ export function emptyPipeline(
       ...llm,
     },
   };
+}
+
+/** A provider that has no more than is given. */
+export function providing(methods: Partial<ProviderPhase>): ProviderPhase {
+  return { chat: null, languageModel: null, embeddingModel: null, ...methods };
 }
 
 const NO_STORAGE = new Proxy({} as Storage, {

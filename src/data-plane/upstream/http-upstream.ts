@@ -8,7 +8,7 @@ import { unreachable } from './failure.ts';
 import { addClientHeaders, addVersion } from './headers.ts';
 import type { HttpApi } from './http-api.ts';
 import type { Pools } from './pools.ts';
-import { createRedact, type Redact } from './redact.ts';
+import { createRedact, type Redact, secretsOf } from './redact.ts';
 import { createTimeouts, type Timeouts } from './timeouts.ts';
 import type { Upstream, UpstreamCall } from './upstream.ts';
 
@@ -86,10 +86,4 @@ function fixedHeaders(config: DeploymentConfig, api: HttpApi): ReadonlyMap<strin
   if (config.apiKey !== null) headers.set(...api.credentials(config.apiKey.reveal()));
   for (const [name, value] of Object.entries(config.headers)) headers.set(name.toLowerCase(), value);
   return headers;
-}
-
-/** Operators put keys into `extra_headers` too. */
-function secretsOf(config: DeploymentConfig): string[] {
-  const headers = Object.values(config.headers).map((value) => value.replace(/^Bearer\s+/i, ''));
-  return config.apiKey === null ? headers : [config.apiKey.reveal(), ...headers];
 }

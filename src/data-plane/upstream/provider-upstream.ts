@@ -1,29 +1,32 @@
 import type { Dispatcher } from 'undici';
 import { isGatewayError, toError } from '../../errors.ts';
-import type { Provider, ProviderResponse } from '../../plugin-api/provider.ts';
-import type { Candidate } from '../../plugin-api/routing.ts';
+import type { ProviderPhase } from '../../pipeline/types.ts';
+import type { ProviderDeployment, ProviderResponse } from '../../plugin-api/provider.ts';
 import { toClientError } from '../../wire/error-response.ts';
 import type { Surface } from '../surface/surface.ts';
 import { CHAT } from '../surface/table.ts';
 import type { Attempt } from './attempt.ts';
+import { embed, readEmbeddingRequest } from './embedding.ts';
 import { UpstreamFailure, unusable } from './failure.ts';
-import { createRedact, type Redact } from './redact.ts';
+import { fromModelError } from './model-failure.ts';
+import type { Redact } from './redact.ts';
 import type { Upstream, UpstreamCall } from './upstream.ts';
 
 /** An upstream that is code: the built-in echo model, or a provider of a plugin. */
 export class ProviderUpstream implements Upstream {
-  readonly redact: Redact = createRedact([]);
-  readonly #provider: Provider;
-  readonly #deployment: Candidate;
+  readonly redact: Redact;
+  readonly #provider: ProviderPhase;
+  readonly #deployment: ProviderDeployment;
 
-  constructor(provider: Provider, deployment: Candidate) {
+  constructor(provider: ProviderPhase, deployment: ProviderDeployment, redact: Redact) {
     this.#provider = provider;
     this.#deployment = deployment;
+    this.redact = redact;
   }
 
-  /** A provider's one method is `chat`. */
   serves(surface: Surface): boolean {
-    return surface === CHAT;
+    if (surface === CHAT) return this.#provider.chat !== null;
+    return surface.name === 'embeddings' && this.#provider.embeddingModel !== null;
   }
 
   send(call: UpstreamCall, attempt: Attempt): void {
@@ -31,9 +34,9 @@ export class ProviderUpstream implements Upstream {
   }
 
   async #answer(call: UpstreamCall, attempt: Attempt): Promise<void> {
-    const answer = await this.#provider.chat(call.request, this.#deployment);
     const controller = new BodyController();
     attempt.onRequestStart(controller);
+    const answer = await this.#ask(call, controller);
     if (controller.aborted) return;
     attempt.onResponseStart(controller, answer.status, lowerCase(answer.headers));
     try {
@@ -50,8 +53,20 @@ export class ProviderUpstream implements Upstream {
     attempt.onResponseEnd();
   }
 
+  /** {@link serves} has said that there is such a method. */
+  async #ask(call: UpstreamCall, controller: BodyController): Promise<ProviderResponse> {
+    const { chat, embeddingModel } = this.#provider;
+    if (call.surface === CHAT && chat !== null) return chat(call.request, this.#deployment);
+    if (embeddingModel === null) throw new Error(`no method of the provider serves ${call.surface.path}`);
+    const wanted = readEmbeddingRequest(call.request.body);
+    const model = await embeddingModel(call.id, this.#deployment);
+    return embed(model, wanted, this.#deployment.group, controller.signal);
+  }
+
   /** A refusal (4xx) is the provider's answer; everything else is a fault of this deployment. */
   #failure(thrown: unknown): UpstreamFailure {
+    const said = fromModelError(this.#deployment.id, thrown, this.redact);
+    if (said !== null) return said;
     const error = toClientError(thrown);
     if (error.status < 500) return new UpstreamFailure(error, { retry: 'never', status: error.status });
     if (isGatewayError(thrown)) return new UpstreamFailure(thrown, { retry: 'elsewhere' });
@@ -65,6 +80,13 @@ class BodyController implements Dispatcher.DispatchController {
   aborted = false;
   reason: Error | null = null;
   #wake: (() => void) | null = null;
+  #aborter: AbortController | null = null;
+
+  /** Aborted with the attempt. */
+  get signal(): AbortSignal {
+    this.#aborter ??= new AbortController();
+    return this.#aborter.signal;
+  }
 
   pause(): void {
     this.paused = true;
@@ -78,6 +100,7 @@ class BodyController implements Dispatcher.DispatchController {
   abort(reason: Error): void {
     this.aborted = true;
     this.reason = reason;
+    this.#aborter?.abort(reason);
     this.#wake?.();
   }
 

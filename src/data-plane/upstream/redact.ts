@@ -1,3 +1,5 @@
+import type { DeploymentConfig } from '../../config/types.ts';
+
 /** Shorter values would turn ordinary words of a message into gaps. */
 const MIN_SECRET_LENGTH = 6;
 const REDACTED = '[redacted]';
@@ -16,4 +18,10 @@ export function createRedact(secrets: readonly string[]): Redact {
     for (const secret of exact) clean = clean.replaceAll(secret, REDACTED);
     return clean.replace(KEY_SHAPES, REDACTED);
   };
+}
+
+/** The credentials of a deployment. Operators put keys into `extra_headers` too. */
+export function secretsOf({ apiKey, headers }: Pick<DeploymentConfig, 'apiKey' | 'headers'>): string[] {
+  const values = Object.values(headers).map((value) => value.replace(/^Bearer\s+/i, ''));
+  return apiKey === null ? values : [apiKey.reveal(), ...values];
 }

@@ -1,10 +1,12 @@
 import type { DeploymentConfig } from '../../config/types.ts';
-import type { Provider } from '../../plugin-api/provider.ts';
+import type { ProviderPhase } from '../../pipeline/types.ts';
+import type { ProviderDeployment } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
 import { ANTHROPIC_API, type HttpApi, OPENAI_API } from './http-api.ts';
 import { HttpUpstream } from './http-upstream.ts';
 import { Pools } from './pools.ts';
 import { ProviderUpstream } from './provider-upstream.ts';
+import { createRedact, secretsOf } from './redact.ts';
 import type { Upstream } from './upstream.ts';
 
 /** The gateway's own providers: what they speak, and where they are when the configuration has no `api_base`. */
@@ -30,7 +32,7 @@ interface Own {
 }
 
 /** The providers that plugins contribute, by name. */
-export type Providers = ReadonlyMap<string, Provider>;
+export type Providers = ReadonlyMap<string, ProviderPhase>;
 
 /** Finds the upstream of a deployment among those of one pipeline generation, `null` when there is none. */
 export type ResolveUpstream = (providers: Providers) => Upstream | null;
@@ -38,9 +40,9 @@ export type ResolveUpstream = (providers: Providers) => Upstream | null;
 /** Makes the upstreams of deployments and owns their connections. */
 export class Upstreams {
   readonly #pools = new Pools();
-  readonly #echo: Provider;
+  readonly #echo: ProviderPhase;
 
-  constructor(echo: Provider) {
+  constructor(echo: ProviderPhase) {
     this.#echo = echo;
   }
 
@@ -50,7 +52,9 @@ export class Upstreams {
    */
   resolver(config: DeploymentConfig, candidate: Candidate): ResolveUpstream {
     const { provider } = config;
-    if (provider === 'echo') return fixed(new ProviderUpstream(this.#echo, candidate));
+    const deployment = toProviderDeployment(config, candidate);
+    const redact = createRedact(secretsOf(config));
+    if (provider === 'echo') return fixed(new ProviderUpstream(this.#echo, deployment, redact));
     const own = OWN.get(provider);
     const base = config.apiBase ?? own?.base ?? null;
     const api = own?.api ?? OPENAI_API;
@@ -58,13 +62,18 @@ export class Upstreams {
     if (own !== undefined) return fixed(http);
     return (providers) => {
       const plugin = providers.get(provider);
-      return plugin === undefined ? http : new ProviderUpstream(plugin, candidate);
+      return plugin === undefined ? http : new ProviderUpstream(plugin, deployment, redact);
     };
   }
 
   close(): Promise<void> {
     return this.#pools.close();
   }
+}
+
+function toProviderDeployment(config: DeploymentConfig, candidate: Candidate): ProviderDeployment {
+  const { apiBase, apiKey, headers } = config;
+  return Object.freeze({ ...candidate, apiBase, apiKey, headers: Object.freeze({ ...headers }) });
 }
 
 function fixed(upstream: Upstream | null): ResolveUpstream {
