@@ -62,6 +62,7 @@ class Service implements McpService {
   async handle(req: GatewayRequest, res: GatewayResponse, pipeline: Pipeline): Promise<void> {
     const gone = new AbortController();
     res.once('close', () => gone.abort());
+    if (res.closed) gone.abort();
     const caller = new Caller({
       requestId: req.id,
       identity: req.identity,

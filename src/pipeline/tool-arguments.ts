@@ -13,6 +13,7 @@ const OPTIONS: Options = {
   ownProperties: true,
   // Schemas of other people's tools: unknown keywords and formats are annotations.
   strict: false,
+  strictNumbers: true,
   validateFormats: false,
   logger: false,
 };
