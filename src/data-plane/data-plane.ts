@@ -109,6 +109,7 @@ const ECHO: DeploymentConfig = Object.freeze({
   model: 'echo',
   apiBase: null,
   apiKey: null,
+  apiVersion: null,
   headers: Object.freeze({}),
   weight: 1,
   rpm: null,

@@ -32,7 +32,7 @@ export class HttpUpstream implements Upstream {
     this.#id = config.id;
     this.#model = config.model;
     this.#pool = pools.of(baseUrl.origin);
-    this.#paths = api.pathsOn(baseUrl);
+    this.#paths = api.pathsOn(baseUrl, config);
     const headers = fixedHeaders(config, api);
     this.#headers = [...headers].flat();
     this.#headersButType = [...headers].filter(([name]) => name !== 'content-type').flat();

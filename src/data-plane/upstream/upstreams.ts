@@ -2,7 +2,7 @@ import type { DeploymentConfig } from '../../config/types.ts';
 import type { ProviderPhase } from '../../pipeline/types.ts';
 import type { ProviderDeployment } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
-import { ANTHROPIC_API, type HttpApi, OPENAI_API } from './http-api.ts';
+import { ANTHROPIC_API, AZURE_API, type HttpApi, OPENAI_API } from './http-api.ts';
 import { HttpUpstream } from './http-upstream.ts';
 import { Pools } from './pools.ts';
 import { ProviderUpstream } from './provider-upstream.ts';
@@ -18,7 +18,7 @@ const OWN: ReadonlyMap<string, Own> = new Map<string, Own>(
     mistral: { api: OPENAI_API, base: 'https://api.mistral.ai/v1' },
     openrouter: { api: OPENAI_API, base: 'https://openrouter.ai/api/v1' },
     ollama: { api: OPENAI_API, base: 'http://127.0.0.1:11434/v1' },
-    azure: { api: OPENAI_API, base: null },
+    azure: { api: AZURE_API, base: null },
     vllm: { api: OPENAI_API, base: null },
     hosted_vllm: { api: OPENAI_API, base: null },
     openai_compatible: { api: OPENAI_API, base: null },
