@@ -76,6 +76,7 @@ const params = z.looseObject(
     timeout: amount(`a number of seconds from 0.001 to ${MAX_SECONDS}`, 0.001, MAX_SECONDS).nullish(),
     input_cost_per_token: cost.nullish(),
     output_cost_per_token: cost.nullish(),
+    use_chat_completions_api: z.boolean('true or false').nullish(),
   },
   'a mapping with model',
 );
@@ -181,6 +182,7 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
     timeoutMs: given.timeout == null ? null : Math.round(given.timeout * 1000),
     inputCostPerToken: costs?.input_cost_per_token ?? given.input_cost_per_token ?? null,
     outputCostPerToken: costs?.output_cost_per_token ?? given.output_cost_per_token ?? null,
+    responsesOverChat: given.use_chat_completions_api ?? false,
   };
 }
 

@@ -113,6 +113,8 @@ export interface DeploymentConfig {
   readonly timeoutMs: number | null;
   readonly inputCostPerToken: number | null;
   readonly outputCostPerToken: number | null;
+  /** Its upstream has no Responses API: such calls go to its chat completions. */
+  readonly responsesOverChat: boolean;
 }
 
 export interface RoutingConfig {
