@@ -68,6 +68,8 @@ export interface GatewayErrorOptions {
   readonly status?: number | undefined;
   /** The request field at fault, `param` of the error body. */
   readonly param?: string | undefined;
+  /** For the answer: `retry-after`, `www-authenticate`, `x-ratelimit-*`. Others are left out. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly cause?: unknown;
 }
 
@@ -89,6 +91,7 @@ export class GatewayError extends Error {
   readonly plugin: string | undefined;
   readonly hint: string | undefined;
   readonly param: string | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -99,6 +102,7 @@ export class GatewayError extends Error {
     this.plugin = options.plugin;
     this.hint = options.hint;
     this.param = options.param;
+    this.headers = options.headers;
   }
 }
 

@@ -63,6 +63,8 @@ export interface PluginHostOptions {
   readonly settled: () => Promise<void>;
   /** Told of a plugin whose new version failed on probation, and was replaced by the one before it. */
   readonly onRolledBack: (plugin: string, cause: string) => void;
+  /** Told after the pipeline has been replaced. */
+  readonly onSwap: () => void;
   /** Aborted when the gateway is stopped, which may be before its plugins have started. */
   readonly stopping: AbortSignal;
 }
@@ -379,6 +381,7 @@ export class PluginHost {
   #recompile(): void {
     const records = [...this.#registry.inOrder(), ...this.#outsideOrder()];
     this.#pipeline = this.#options.compile(toMembers(records, (record) => this.#supervisor.gate(record)));
+    this.#options.onSwap();
   }
 
   /** Plugins that never got a place, but may have to keep something shut. */

@@ -10,7 +10,7 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
     surface: call.surface.name,
     model: call.body.model,
     deployment: answer.attempts === 0 ? null : answer.deployment,
-    provider: call.provider,
+    provider: call.candidate?.provider ?? null,
     identity: call.identity?.id ?? null,
     stream: call.stream,
     status: answer.status,

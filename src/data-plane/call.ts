@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
+import type { LlmPhases, Pipeline, Reserved } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
+import type { Candidate } from '../plugin-api/routing.ts';
 import type { GatewayRequest } from '../wire/message.ts';
-import type { ClientAnswer } from './client-answer.ts';
+import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
 import type { RequestBody } from './request-body.ts';
 import { phasesOn } from './surface/phases.ts';
@@ -12,7 +13,7 @@ import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
 
 /** All that belongs to one LLM call while it is served. */
-export class Call implements UpstreamCall {
+export class Call implements UpstreamCall, AnswerListener {
   readonly id: string;
   readonly surface: Surface;
   readonly identity: Identity | null;
@@ -25,8 +26,12 @@ export class Call implements UpstreamCall {
   readonly startedAt: number = Date.now();
   /** What the client wants, whatever a hook makes of the body. */
   readonly stream: boolean;
-  /** The provider that was tried last. */
-  provider: string | null = null;
+  /** The deployment that was tried last. */
+  candidate: Candidate | null = null;
+  /** An upstream has answered, or begun to. */
+  answered = false;
+  /** What is set aside for the call with the provider of its identity. */
+  reserved: Reserved | null = null;
   usage: LlmUsage | null = null;
   #body: RequestBody;
   #request: LlmRequest | null = null;
@@ -50,8 +55,7 @@ export class Call implements UpstreamCall {
     this.answer = answer;
     this.stream = body.stream;
     this.#body = body;
-    answer.onGone = () => this.#gone();
-    answer.onDrain = () => this.resumeUpstream();
+    answer.listener = this;
   }
 
   get body(): RequestBody {
@@ -63,6 +67,11 @@ export class Call implements UpstreamCall {
     this.#body = body;
     this.#request = null;
     this.prepare();
+  }
+
+  /** Whether somebody wants to know what the call has used. */
+  get countsUsage(): boolean {
+    return this.pipeline.export !== null || this.reserved !== null;
   }
 
   /** The call as plugins see it: ready-made when hooks will read it, else only as far as somebody asks. */
@@ -98,6 +107,10 @@ export class Call implements UpstreamCall {
     if (this.answer.gone) attempt.abort();
   }
 
+  onDrain(): void {
+    this.resumeUpstream();
+  }
+
   /** Lets the upstream go on after a pause. */
   resumeUpstream(): void {
     this.#attempt?.resume();
@@ -118,7 +131,7 @@ export class Call implements UpstreamCall {
     clearTimeout(timer);
   }
 
-  #gone(): void {
+  onGone(): void {
     this.#attempt?.abort();
     this.#aborter?.abort();
     this.#wake?.();

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { type GatewayError, toErrorBody } from '../errors.ts';
 import type { UpstreamSaid } from '../wire/dialect.ts';
-import { sendError } from '../wire/error-response.ts';
+import { sendError, setAdvice } from '../wire/error-response.ts';
 import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { StreamFraming } from './framing.ts';
@@ -12,6 +12,14 @@ export const CLIENT_GONE_STATUS = 499;
 /** What an upstream has said of its error. */
 export interface ErrorDetails extends UpstreamSaid {
   readonly retryAfter?: string | null;
+}
+
+/** Who has to know what becomes of the client. */
+export interface AnswerListener {
+  /** The client has taken what was written, and more may come. */
+  onDrain(): void;
+  /** The client has hung up before the answer was complete. */
+  onGone(): void;
 }
 
 /**
@@ -26,10 +34,11 @@ export class ClientAnswer {
   #drained: (() => void) | null = null;
   /** What a middleware that holds bytes back (npm's `compression`) has put there to let them go. */
   #flush: (() => void) | null = null;
-  /** Calls it when the client has taken what was written and more may come. */
-  onDrain: (() => void) | null = null;
-  /** Calls it when the client hangs up before the answer is complete. */
-  onGone: (() => void) | null = null;
+  /**
+   * Whose answer it is. No functions that are assigned here: V8 allocates a function literal that is assigned to a
+   * property among the old objects at once, and all that it sees then outlives every collection of the young ones.
+   */
+  listener: AnswerListener | null = null;
   /** The client has hung up. */
   gone: boolean;
   /** The id of the deployment that was tried last. */
@@ -70,6 +79,11 @@ export class ClientAnswer {
     this.#waitingSince = -1;
   }
 
+  /** What a plugin has to say beside the answer, whatever that will be; see {@link setAdvice}. */
+  advise(headers: Readonly<Record<string, string>>): void {
+    if (!this.#res.headersSent) setAdvice(this.#res, headers);
+  }
+
   /** The whole answer in one write. */
   json(status: number, headers: OutgoingHttpHeaders, body: Buffer): void {
     if (this.gone) return;
@@ -96,7 +110,7 @@ export class ClientAnswer {
     this.#isBytes = true;
   }
 
-  /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
+  /** @returns false when the client is slower than the upstream: nothing more until {@link AnswerListener.onDrain} */
   write(events: Buffer): boolean {
     if (this.#isOver()) return true;
     const more = this.#res.write(events);
@@ -161,14 +175,14 @@ export class ClientAnswer {
   }
 
   #drain(): void {
-    this.onDrain?.();
+    this.listener?.onDrain();
     this.#wake();
   }
 
   #closed(): void {
     if (this.#res.writableFinished) return;
     this.gone = true;
-    this.onGone?.();
+    this.listener?.onGone();
     this.#wake();
   }
 

@@ -1,3 +1,4 @@
+import { toObserved } from './answer/observed.ts';
 import type { Call } from './call.ts';
 import { isObject } from './json-value.ts';
 import { parseEvents, type SseEvent } from './sse.ts';
@@ -15,6 +16,8 @@ export class Relay implements EventSink {
   readonly finished: Promise<UpstreamFailure | null>;
   readonly #settle: (failure: UpstreamFailure | null) => void;
   readonly #call: Call;
+  /** What has been sent, for those who look at it afterwards; `null`: nobody does. */
+  readonly #kept: Buffer[] | null;
   #last: Buffer | null = null;
 
   constructor(call: Call) {
@@ -22,6 +25,7 @@ export class Relay implements EventSink {
     this.finished = promise;
     this.#settle = resolve;
     this.#call = call;
+    this.#kept = call.llm.observeOutput === null ? null : [];
   }
 
   open(status: number, headers: AnswerHeaders): void {
@@ -33,6 +37,7 @@ export class Relay implements EventSink {
   write(events: Buffer): boolean {
     if (this.#last === null) this.#readFirst(events);
     this.#last = events;
+    this.#kept?.push(events);
     return this.#call.answer.write(events);
   }
 
@@ -40,6 +45,7 @@ export class Relay implements EventSink {
     this.#call.answer.end(events);
     if (this.#last === null) this.#readFirst(events);
     this.#readLast(events);
+    if (this.#kept !== null) this.#observe([...this.#kept, events]);
     this.#settle(null);
   }
 
@@ -51,18 +57,29 @@ export class Relay implements EventSink {
     this.#settle(null);
   }
 
-  /** Only who exports a record wants to know, and only some dialects count anything in the first event. */
+  /** The client has its answer: looking at it costs the request nothing. */
+  #observe(reads: readonly Buffer[]): void {
+    const call = this.#call;
+    const { stream } = call.surface;
+    if (stream === null) return;
+    setImmediate(() => {
+      const response = toObserved(call, stream, reads);
+      if (response !== null) call.llm.observeOutput?.(call.request, response);
+    });
+  }
+
+  /** Often nobody wants to know, and only some dialects count anything in the first event. */
   #readFirst(events: Buffer): void {
-    const { pipeline, surface } = this.#call;
-    if (pipeline.export === null || surface.stream?.usageInFirst !== true) return;
+    const { countsUsage, surface } = this.#call;
+    if (!countsUsage || surface.stream?.usageInFirst !== true) return;
     const first = parseEvents(events).find(({ data }) => data !== null);
     this.#readUsage(surface.stream, first);
   }
 
   /** Usage stands in the last event that speaks of it: in the last read, or in the one before. */
   #readLast(events: Buffer): void {
-    const { pipeline, surface } = this.#call;
-    if (pipeline.export === null || surface.stream === null) return;
+    const { countsUsage, surface } = this.#call;
+    if (!countsUsage || surface.stream === null) return;
     const tail = this.#last === null ? events : Buffer.concat([this.#last, events]);
     this.#readUsage(
       surface.stream,

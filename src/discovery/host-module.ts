@@ -12,7 +12,7 @@ const LENT_MODULE = 'express';
  * @returns removes the hook again
  */
 export function installHostModule(): () => void {
-  // The package's own name, so that `exports` decides: the sources under --conditions=source, else what was built.
+  // The package's own name, so that `exports` decides: the sources under --conditions=routeiq-source, else what was built.
   const host = import.meta.resolve(HOST_MODULE);
   const lent = import.meta.resolve(LENT_MODULE);
   const hooks = registerHooks({

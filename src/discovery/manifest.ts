@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import semver from 'semver';
 import { z } from 'zod';
 import { PluginLoadError } from '../errors.ts';
+import { deepFreeze } from '../freeze.ts';
 import {
   MANIFEST_ONLY_FIELDS,
   METADATA_FIELDS,
@@ -16,7 +17,12 @@ import { type PackageJson, packageName } from './package-json.ts';
 import type { PluginManifest } from './types.ts';
 
 const ENVIRONMENT_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-const activationSchema = z.strictObject({ env: z.array(z.string().regex(ENVIRONMENT_NAME)).default([]) });
+/** What the file names: see {@link Activation}. */
+const NAMED_IN_FILE = /^(provider|strategy):[^\s:]+$/;
+
+const variables = z.array(z.string().regex(ENVIRONMENT_NAME));
+const conditions = z.array(z.union([z.string().regex(ENVIRONMENT_NAME), z.string().regex(NAMED_IN_FILE)]));
+const activationSchema = z.strictObject({ env: variables.default([]), anyOf: conditions.min(1).optional() });
 
 const FIELDS = [...METADATA_FIELDS, ...MANIFEST_ONLY_FIELDS];
 
@@ -39,21 +45,21 @@ export function parseManifest(pkg: PackageJson, specifier: string): PluginManife
     ...(activation.success
       ? []
       : [
-          `llmrouter.activation is ${show(raw.activation)}, expected { "env": [names of environment variables] }`,
+          `llmrouter.activation is ${show(raw.activation)}, expected { "env": [names of environment variables], "anyOf": [the same, "provider:<name>" or "strategy:<name>"] }`,
         ]),
     ...versionProblem(pkg.version),
   ];
   if (problems.length > 0 || parsed.fields === null || !activation.success) {
     throw manifestError(specifier, problems);
   }
-  return manifest(pkg, raw, parsed.fields, activation.data.env, specifier);
+  return manifest(pkg, raw, parsed.fields, activation.data, specifier);
 }
 
 function manifest(
   pkg: PackageJson,
   raw: PackageJson,
   fields: MetadataFields,
-  env: readonly string[],
+  { env, anyOf }: z.infer<typeof activationSchema>,
   specifier: string,
 ): PluginManifest {
   const version = typeof pkg.version === 'string' ? { version: pkg.version } : {};
@@ -64,7 +70,7 @@ function manifest(
     entry: typeof raw.entry === 'string' ? raw.entry : null,
     declared,
     metadata: withDefaults(declared, toPluginName(basename(packageName(pkg) ?? specifier))),
-    activation: Object.freeze({ env: Object.freeze(env) }),
+    activation: deepFreeze(anyOf === undefined ? { env } : { env, anyOf }),
   });
 }
 

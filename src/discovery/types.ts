@@ -54,7 +54,15 @@ export interface PluginManifest {
   readonly declared: Partial<ResolvedMetadata>;
   /** The same with defaults: what is known of the plugin before its code is imported. */
   readonly metadata: ResolvedMetadata;
-  readonly activation: { readonly env: readonly string[] };
+  readonly activation: Activation;
+}
+
+/** What the configuration has to have for a plugin to be active. */
+export interface Activation {
+  /** Environment variables, all of them. */
+  readonly env: readonly string[];
+  /** Variables, `provider:<name>` or `strategy:<name>`, at least one of them. Left out: none is asked for. */
+  readonly anyOf?: readonly string[];
 }
 
 /** A plugin whose code has been imported. */

@@ -79,7 +79,7 @@ function serveRequests(
     if (connections.isClosing(req.socket)) return;
     connections.begin(req, res);
     logAccess?.(req, res);
-    void dispatcher.dispatch(req, res);
+    dispatcher.dispatch(req, res);
   });
 }
 

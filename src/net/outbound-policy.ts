@@ -2,7 +2,7 @@ import { Agent } from 'undici';
 import type { OutboundInit } from '../plugin-api/context.ts';
 import { createConnector } from './connector.ts';
 import { parseOutboundUrl, toDestination } from './destination.ts';
-import { createExceptions, type OutboundRules, type Trust } from './exceptions.ts';
+import { createExceptions, type Exceptions, type OutboundRules, type Trust } from './exceptions.ts';
 import { createAddressGuard, type LookupAll, systemLookup } from './guard.ts';
 import { createOutboundFetch, type FetchLimits } from './outbound-fetch.ts';
 
@@ -23,7 +23,20 @@ export interface OutboundPolicyOptions {
 /**
  * What plugins may connect to: public addresses over http and https, and the operator's exceptions. Any doubt refuses.
  */
-export interface OutboundPolicy {
+export interface OutboundPolicy extends Outbound {
+  /**
+   * The same policy for a caller to whom the operator has given URLs of its own: they are trusted, and so is what lies
+   * below them, as those of `LLMROUTER_OUTBOUND_URL_ALLOWLIST` are. Connections are shared.
+   *
+   * @param urls an origin and a path each
+   */
+  trusting(urls: readonly string[]): Outbound;
+  /** Ends all connections, also those in use: open bodies end with an error. */
+  close(): Promise<void>;
+}
+
+/** The two ways to ask for an outbound request. */
+export interface Outbound {
   /**
    * Resolves to the normalised URL when plugins may connect to it now. A name may lead elsewhere a moment later:
    * {@link OutboundPolicy.fetch} judges again, at connect.
@@ -41,8 +54,6 @@ export interface OutboundPolicy {
    * @throws TypeError `fetch failed`, with `cause`, when the network fails
    */
   fetch(url: string | URL, init?: OutboundInit): Promise<Response>;
-  /** Ends all connections, also those in use: open bodies end with an error. */
-  close(): Promise<void>;
 }
 
 const DEFAULT_LIMITS: OutboundLimits = {
@@ -83,13 +94,21 @@ export function createOutboundPolicy(
     return new Agent({ connect, allowH2: false, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
   }
 
+  // Who is trusted differs between callers; what trust opens, and so the agents, does not.
+  function outboundOf(trusted: Exceptions): Outbound {
+    return {
+      async validate(url) {
+        const destination = toDestination(parseOutboundUrl(url), trusted);
+        await guard.resolve(destination);
+        return destination.url.href;
+      },
+      fetch: createOutboundFetch({ exceptions: trusted, agents, limits }),
+    };
+  }
+
   return {
-    async validate(url) {
-      const destination = toDestination(parseOutboundUrl(url), exceptions);
-      await guard.resolve(destination);
-      return destination.url.href;
-    },
-    fetch: createOutboundFetch({ exceptions, agents, limits }),
+    ...outboundOf(exceptions),
+    trusting: (urls) => outboundOf(createExceptions({ ...rules, urls: [...rules.urls, ...urls] })),
     async close() {
       await Promise.all([agents.none.destroy(), agents.operator.destroy()]);
     },

@@ -2,6 +2,7 @@ import { type Containment, isAnswer } from '../containment/containment.ts';
 import { GatewayError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import type { AuthProvider, AuthRequest, Identity } from '../plugin-api/auth.ts';
+import { Accounts, unavailable } from './accounts.ts';
 import { invoke, type Member } from './member.ts';
 import type { Pipeline } from './types.ts';
 
@@ -16,16 +17,24 @@ interface Entry {
  * start lets nobody in who was not identified before it was asked. See docs/plugins.md, "When a plugin
  * fails".
  */
-export function compileAuth(containment: Containment, members: readonly Member[]): Pipeline['auth'] {
+export function compileAuth(
+  containment: Containment,
+  members: readonly Member[],
+): Pick<Pipeline, 'auth' | 'accounts'> {
   const entries = members.flatMap(entriesOf);
-  if (entries.length === 0) return null;
-  return async (request) => {
-    for (const entry of entries) {
-      const identity = await ask(containment, entry, request);
-      if (identity !== null) return identity;
+  if (entries.length === 0) return { auth: null, accounts: null };
+  const keepsAccounts = entries.some(({ provider }) => provider?.reserve !== undefined);
+  const accounts = keepsAccounts ? new Accounts(containment) : null;
+  const auth: Pipeline['auth'] = async (request) => {
+    for (const { member, provider } of entries) {
+      const identity = await ask(containment, { member, provider }, request);
+      if (identity === null) continue;
+      if (provider?.reserve !== undefined) accounts?.open(identity, member, provider);
+      return identity;
     }
     throw new GatewayError('authentication_error', 'No valid credentials were given');
   };
+  return { auth, accounts };
 }
 
 function entriesOf(member: Member): Entry[] {
@@ -50,10 +59,6 @@ async function ask(containment: Containment, entry: Entry, request: AuthRequest)
     if (isAnswer(thrown)) throw thrown;
     throw unavailable(member.name, thrown);
   }
-}
-
-function unavailable(plugin: string, cause?: unknown): GatewayError {
-  return new GatewayError('auth_unavailable', 'Authentication is unavailable', { plugin, cause });
 }
 
 /** A copy that the provider no longer holds: what it does to its object later changes nobody's identity. */

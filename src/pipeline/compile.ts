@@ -32,7 +32,7 @@ export function createPipelineCompiler(options: CompilerOptions): PipelineCompil
   return (members) =>
     Object.freeze({
       generation: ++generation,
-      auth: compileAuth(containment, members),
+      ...compileAuth(containment, members),
       middleware: compileMiddleware(containment, members),
       routes: compileRoutes(containment, members),
       llm: Object.freeze({

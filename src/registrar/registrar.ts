@@ -104,7 +104,7 @@ class RegistrarBuilder {
         bag.exporters.push(this.#named<Exporter>('exporter()', exporter, ['export'], ['flush']));
       }),
       authProvider: guarded('authProvider()', 'AUTH_PROVIDER', (provider) => {
-        bag.authProviders.push(this.#named<AuthProvider>('authProvider()', provider, ['authenticate'], []));
+        bag.authProviders.push(this.#authProvider(provider));
       }),
       storageBackend: guarded('storageBackend()', 'STORAGE_BACKEND', (backend) => {
         const checked = check.methods<StorageBackend>('storageBackend()', backend, STORAGE_METHODS, [
@@ -191,6 +191,19 @@ class RegistrarBuilder {
     return checked;
   }
 
+  /** What is reserved and never settled would be lost to its owner, so each needs the other. */
+  #authProvider(value: unknown): AuthProvider {
+    const accounting = ['reserve', 'settle'] as const;
+    const provider = this.#named<AuthProvider>('authProvider()', value, ['authenticate'], accounting);
+    const missing = accounting.filter((name) => provider[name] === undefined);
+    if (missing.length !== 1) return provider;
+    throw this.#check.error(
+      'authProvider()',
+      `no ${missing[0]}()`,
+      'both reserve() and settle(), or neither',
+    );
+  }
+
   #provider(value: unknown): Provider {
     const provider = this.#check.methods<Provider>('provider()', value, [], PROVIDER_METHODS);
     if (PROVIDER_METHODS.some((name) => provider[name] !== undefined)) return provider;
@@ -207,6 +220,13 @@ class RegistrarBuilder {
         'mode "block" or "observe"',
       );
     }
+    if (!isWindow(evaluator.window)) {
+      throw this.#check.error(
+        'evaluator()',
+        `window ${JSON.stringify(evaluator.window) ?? typeof evaluator.window}`,
+        'a number of characters from 0, or "all"',
+      );
+    }
     if (evaluator.input === undefined && evaluator.output === undefined) {
       throw this.#check.error(
         'evaluator()',
@@ -220,4 +240,9 @@ class RegistrarBuilder {
 
 function listed(capabilities: readonly PluginCapability[]): string {
   return capabilities.length === 0 ? 'none' : capabilities.join(', ');
+}
+
+/** Of plain JavaScript, anything may come. */
+function isWindow(value: unknown): boolean {
+  return value === undefined || value === 'all' || (typeof value === 'number' && value >= 0);
 }

@@ -7,8 +7,17 @@ export function toClientError(thrown: unknown): GatewayError {
   if (isGatewayError(thrown)) return thrown;
   const status = clientErrorStatus(thrown);
   if (status === undefined) return new GatewayError('internal_error', 'Internal error', { cause: thrown });
-  return new GatewayError(codeForStatus(status), clientMessage(thrown, status), { status, cause: thrown });
+  const { headers } = thrown as { headers?: GatewayError['headers'] };
+  return new GatewayError(codeForStatus(status), clientMessage(thrown, status), {
+    status,
+    headers,
+    cause: thrown,
+  });
 }
+
+const ADVICE = /^(?:retry-after|www-authenticate|x-ratelimit-[a-z-]{1,40})$/i;
+/** Visible ASCII and blanks (RFC 9110, section 5.5). */
+const FIELD_VALUE = /^[\x20-\x7e]{1,1000}$/;
 
 /** What a handler may have said about a body that is not sent now. */
 const STALE_FIELDS: readonly string[] = [
@@ -36,12 +45,25 @@ export function sendError(res: ServerResponse, error: GatewayError, said: Upstre
     return;
   }
   for (const name of STALE_FIELDS) res.removeHeader(name);
+  setAdvice(res, error.headers);
   // RFC 9110, section 11.6.1: a 401 names at least one way to authenticate.
   if (error.status === 401 && !res.hasHeader('www-authenticate')) {
     res.setHeader('www-authenticate', 'Bearer');
   }
   const { status, body } = errorAnswerFor(res.req, error, said);
   sendJson(res, status, body);
+}
+
+/**
+ * What a plugin may say beside an answer: when to come again, how to authenticate, how much is left. All else it could
+ * set by its error (cookies, a CORS permission) is left out, and so is what HTTP does not allow.
+ */
+export function setAdvice(res: ServerResponse, headers: unknown): void {
+  if (typeof headers !== 'object' || headers === null) return;
+  for (const [name, value] of Object.entries(headers)) {
+    if (!ADVICE.test(name) || typeof value !== 'string' || !FIELD_VALUE.test(value)) continue;
+    res.setHeader(name, value);
+  }
 }
 
 /** Answers with a JSON body of known length. */

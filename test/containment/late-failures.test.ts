@@ -9,7 +9,7 @@ const HOST = join(import.meta.dirname, 'fixtures/late-host.ts');
 describe('a plugin that fails after it has answered', () => {
   it('is blamed by context, then by stack, and the process and every answer stand', async () => {
     // A process of its own: the test runner's handlers of uncaught errors would get there first.
-    const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=source', HOST], {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=routeiq-source', HOST], {
       timeout: 30_000,
     });
     const { answers, failures, bystander, unblamed } = JSON.parse(stdout);

@@ -84,6 +84,7 @@ describe("/v1/embeddings of a provider's embedding model", () => {
       [{}, 502, 'upstream_error'],
       [{ name: 'AI_LoadAPIKeyError' }, 502, 'upstream_error'],
       [{ name: 'AI_UnsupportedFunctionalityError' }, 400, 'invalid_request'],
+      [{ name: 'AI_NoSuchModelError' }, 404, 'model_not_found'],
       [{ name: 'AI_TypeValidationError' }, 502, 'upstream_error'],
     ];
     for (const [fields, status, code] of cases) {

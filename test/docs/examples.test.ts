@@ -128,7 +128,7 @@ function pattern(output: string): RegExp {
 function commandFolder(t: TestContext): string {
   const entry = join(ROOT, 'src/index.ts');
   const dir = tempDir(t, {
-    routeiq: `#!/bin/sh\nexec "${process.execPath}" --conditions=source "${entry}" "$@"\n`,
+    routeiq: `#!/bin/sh\nexec "${process.execPath}" --conditions=routeiq-source "${entry}" "$@"\n`,
   });
   chmodSync(join(dir, 'routeiq'), 0o755);
   return dir;

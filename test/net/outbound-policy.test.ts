@@ -344,3 +344,16 @@ describe("the operator's exceptions", () => {
     assert.throws(() => policyWith({ urls: ['nonsense'] }), { code: 'config_invalid' });
   });
 });
+
+describe('trusting', () => {
+  it('admits what lies below the given URLs, for that caller alone', async () => {
+    const policy = policyWith({});
+    const trusting = policy.trusting(['http://127.0.0.1:8080/v1']);
+    const below = 'http://127.0.0.1:8080/v1/embeddings';
+    assert.equal(await trusting.validate(below), below);
+    for (const url of ['http://127.0.0.1:8080/other', 'http://127.0.0.1:9090/v1', 'http://10.0.0.1/v1']) {
+      await assert.rejects(trusting.validate(url), { code: 'ssrf_blocked', reason: 'address' });
+    }
+    await assert.rejects(policy.validate(below), { code: 'ssrf_blocked', reason: 'address' });
+  });
+});

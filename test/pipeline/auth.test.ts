@@ -20,7 +20,7 @@ function provider(name: string, authenticate: () => unknown, options?: MemberOpt
 }
 
 function auth(...members: TestMember[]): () => Promise<unknown> {
-  const phase = compileAuth(new Containment(), members);
+  const { auth: phase } = compileAuth(new Containment(), members);
   assert.ok(phase);
   return () => phase(authRequest());
 }
@@ -29,10 +29,8 @@ const nobody = (): never => assert.fail('asked');
 
 describe('the auth phase', () => {
   it('is null when no plugin authenticates', () => {
-    assert.equal(
-      compileAuth(new Containment(), [createMember('a', () => undefined), createMember('b', null)]),
-      null,
-    );
+    const members = [createMember('a', () => undefined), createMember('b', null)];
+    assert.deepEqual(compileAuth(new Containment(), members), { auth: null, accounts: null });
   });
 
   it('takes the first identity in load order and asks no further', async () => {

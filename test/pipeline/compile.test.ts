@@ -31,6 +31,7 @@ describe('a pipeline', () => {
     assert.deepEqual(phases, {
       generation: 1,
       auth: null,
+      accounts: null,
       middleware: null,
       routes: null,
       llm: {
@@ -41,6 +42,7 @@ describe('a pipeline', () => {
         onError: null,
         evaluateInput: null,
         evaluateOutput: null,
+        outputWindow: 0,
         observeOutput: null,
         inputGuard: null,
         outputGuard: null,

@@ -9,12 +9,14 @@ export function emptyPipeline(
   return {
     generation: 1,
     auth: null,
+    accounts: null,
     middleware: null,
     routes: null,
     strategies: new Map(),
     providers: new Map(),
     tools: {
       list: async () => [],
+      find: async () => null,
       call: async () => ({ content: [], isError: true }),
     },
     export: null,
@@ -26,6 +28,7 @@ export function emptyPipeline(
       onRoute: null,
       onChunk: null,
       evaluateOutput: null,
+      outputWindow: 256,
       observeOutput: null,
       onResponse: null,
       onError: null,

@@ -10,7 +10,7 @@ const HOST = join(import.meta.dirname, 'fixtures/own-stall.ts');
 
 test('a stall of the gateway itself is blamed on nobody, and ends the process all the same', async (t) => {
   const dir = tempDir(t);
-  const child = spawn(process.execPath, ['--conditions=source', HOST, dir], { stdio: 'ignore' });
+  const child = spawn(process.execPath, ['--conditions=routeiq-source', HOST, dir], { stdio: 'ignore' });
   t.after(() => child.kill('SIGKILL'));
   assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL']);
   const [file = '', ...others] = readdirSync(dir);
