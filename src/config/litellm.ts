@@ -1,31 +1,27 @@
 import { z } from 'zod';
 import { likely } from './env-name.ts';
+import { amount, name, seconds, toMs, whole } from './fields.ts';
 import type { ConfigFile } from './file.ts';
 import { copyPlain, isRecord, own, type Path, valueAt } from './plain.ts';
 import { isSecretName, type Report, show, showHidden, showPath, showUrl } from './problems.ts';
 import { type References, referenceName } from './references.ts';
+import {
+  type DefaultTimeouts,
+  findUnknownFallbacks,
+  LITELLM_KEYS,
+  litellmSettings,
+  ROUTER_KEYS,
+  routerSettings,
+  toDefaultTimeouts,
+  toRouting,
+} from './routing-settings.ts';
 import { Secret } from './secret.ts';
 import type { DeploymentConfig, RoutingConfig } from './types.ts';
 
-const MAX_SECONDS = 2_147_483;
-const NAME = 'a text that is not blank';
 const MODEL = 'provider/model, for example openai/gpt-4o';
 const API_KEY = 'a text of printable ASCII characters without blanks';
 const API_BASE = 'an http or https URL without user info, query and fragment';
 const HEADERS = 'a mapping of header names to texts';
-
-/** A number, or a text that spells one: what `os.environ/…` stands for is always a text. */
-function amount(expected: string, min: number, max: number = Number.MAX_SAFE_INTEGER) {
-  const spelled = (value: unknown): unknown =>
-    typeof value === 'string' && /^[\d.]+(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
-  return z.preprocess(spelled, z.number(expected).min(min, expected).max(max, expected));
-}
-
-function whole(expected: string, min: number) {
-  return amount(expected, min).refine(Number.isInteger, expected);
-}
-
-const name = z.string(NAME).trim().min(1, NAME);
 
 const apiKey = z
   .string(API_KEY)
@@ -63,7 +59,9 @@ const params = z.looseObject(
     weight: amount('a number of at least 0', 0).nullish(),
     rpm: whole('a whole number of at least 1', 1).nullish(),
     tpm: whole('a whole number of at least 1', 1).nullish(),
-    timeout: amount(`a number of seconds from 0.001 to ${MAX_SECONDS}`, 0.001, MAX_SECONDS).nullish(),
+    order: whole('a whole number of at least 0', 0).nullish(),
+    timeout: seconds(0.001).nullish(),
+    stream_timeout: seconds(0.001).nullish(),
     input_cost_per_token: cost.nullish(),
     output_cost_per_token: cost.nullish(),
   },
@@ -80,29 +78,10 @@ const entry = z.looseObject(
   'a mapping with model_name and litellm_params',
 );
 
-const router = z.looseObject(
-  {
-    routing_strategy: name.nullish(),
-    num_retries: whole('a whole number of at least 0', 0).nullish(),
-    allowed_fails: whole('a whole number of at least 0', 0).nullish(),
-    cooldown_time: amount(`a number of seconds from 0 to ${MAX_SECONDS}`, 0, MAX_SECONDS).nullish(),
-    fallbacks: z
-      .array(
-        z.record(
-          z.string(),
-          z.array(name, 'a list of model names'),
-          'a mapping of a model name to a list of them',
-        ),
-        'a list of mappings',
-      )
-      .nullish(),
-  },
-  'a mapping',
-);
-
 const root = z.looseObject({
   model_list: z.array(entry, 'a list').nullish(),
-  router_settings: router.nullish(),
+  router_settings: routerSettings.nullish(),
+  litellm_settings: litellmSettings.nullish(),
 });
 
 const ROOT_KEYS = [...Object.keys(root.shape), 'plugins'];
@@ -114,34 +93,42 @@ export interface LitellmConfig {
 }
 
 /**
- * Reads `model_list` and `router_settings`. Problems name the place and what was expected; what LiteLLM knows and
- * this gateway does not is a warning, never dropped in silence.
+ * Reads `model_list`, `router_settings` and what `litellm_settings` says of routing. Problems name the place and what
+ * was expected; what LiteLLM knows and this gateway does not is a warning, never dropped in silence.
  */
 export function readLitellm(file: ConfigFile | null, references: References, report: Report): LitellmConfig {
   if (file === null) return toConfig({});
   warnIgnored(file, report);
-  const { model_list, router_settings } = file.root;
-  const parsed = root.safeParse(copyPlain({ model_list, router_settings }, references.resolve));
+  const { model_list, router_settings, litellm_settings } = file.root;
+  const given = { model_list, router_settings, litellm_settings };
+  const parsed = root.safeParse(copyPlain(given, references.resolve));
   if (!parsed.success) {
     for (const issue of parsed.error.issues) reportIssue(issue, file, references, report);
     return toConfig({});
   }
   const config = toConfig(parsed.data);
-  warnUnknownFallbacks(config, file, report);
+  report.warnings.push(...findUnknownFallbacks(config.deployments, config.routing, file));
   return config;
 }
 
 function toConfig(data: z.infer<typeof root>): LitellmConfig {
+  const router = data.router_settings ?? {};
+  const general = data.litellm_settings ?? {};
+  const timeouts = toDefaultTimeouts(router, general);
   const sizes = new Map<string, number>();
   const deployments = (data.model_list ?? []).map((item) => {
     const index = sizes.get(item.model_name) ?? 0;
     sizes.set(item.model_name, index + 1);
-    return toDeployment(item, index);
+    return toDeployment(item, index, timeouts);
   });
-  return { deployments, routing: toRouting(data.router_settings ?? {}) };
+  return { deployments, routing: toRouting(router, general) };
 }
 
-function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentConfig {
+function toDeployment(
+  item: z.infer<typeof entry>,
+  index: number,
+  defaults: DefaultTimeouts,
+): DeploymentConfig {
   const { litellm_params: given, model_info: costs } = item;
   const slash = given.model.indexOf('/');
   return {
@@ -155,22 +142,11 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
     weight: given.weight ?? 1,
     rpm: given.rpm ?? null,
     tpm: given.tpm ?? null,
-    timeoutMs: given.timeout == null ? null : Math.round(given.timeout * 1000),
+    order: given.order ?? null,
+    timeoutMs: toMs(given.timeout) ?? defaults.timeoutMs,
+    streamTimeoutMs: toMs(given.stream_timeout) ?? defaults.streamTimeoutMs,
     inputCostPerToken: costs?.input_cost_per_token ?? given.input_cost_per_token ?? null,
     outputCostPerToken: costs?.output_cost_per_token ?? given.output_cost_per_token ?? null,
-  };
-}
-
-function toRouting(given: z.infer<typeof router>): RoutingConfig {
-  const fallbacks = (given.fallbacks ?? []).flatMap((mapping) =>
-    Object.entries(mapping).map(([from, to]) => ({ from, to })),
-  );
-  return {
-    strategy: given.routing_strategy ?? 'simple-shuffle',
-    numRetries: given.num_retries ?? 2,
-    allowedFails: given.allowed_fails ?? 3,
-    cooldownMs: Math.round((given.cooldown_time ?? 30) * 1000),
-    fallbacks,
   };
 }
 
@@ -218,7 +194,8 @@ function warnIgnored(file: ConfigFile, report: Report): void {
     warnUnknownKeys(file, [...path, 'litellm_params'], Object.keys(params.shape), report);
     warnUnknownKeys(file, [...path, 'model_info'], Object.keys(info.shape), report);
   }
-  warnUnknownKeys(file, ['router_settings'], Object.keys(router.shape), report);
+  warnUnknownKeys(file, ['router_settings'], ROUTER_KEYS, report);
+  warnUnknownKeys(file, ['litellm_settings'], LITELLM_KEYS, report);
   const general: Path = ['general_settings', 'master_key'];
   if (valueAt(file.root, general) !== undefined) {
     report.warnings.push(
@@ -235,14 +212,5 @@ function warnUnknownKeys(file: ConfigFile, path: Path, known: readonly string[],
     const guess = likely(key, known);
     const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
     report.warnings.push(`${file.locate(place)}: ${showPath(place)}: not supported, ignored${hint}`);
-  }
-}
-
-function warnUnknownFallbacks(config: LitellmConfig, file: ConfigFile, report: Report): void {
-  const groups = new Set(config.deployments.map((deployment) => deployment.group));
-  const named = new Set(config.routing.fallbacks.flatMap(({ from, to }) => [from, ...to]));
-  for (const group of named.difference(groups)) {
-    const at = file.locate(['router_settings', 'fallbacks']);
-    report.warnings.push(`${at}: router_settings.fallbacks: no entry of model_list is named ${show(group)}`);
   }
 }

@@ -102,7 +102,7 @@ function readFileSections(
   input: ConfigInput,
   report: Report,
 ): LitellmConfig & { readonly plugins: PluginsConfig } {
-  const sections = ['model_list', 'router_settings', 'plugins'];
+  const sections = ['model_list', 'router_settings', 'litellm_settings', 'plugins'];
   const references =
     file === null
       ? { values: new Map<string, string>(), resolve: (text: string) => text }
