@@ -76,7 +76,9 @@ export function deployment(apiBase: string | null, fields: Partial<DeploymentCon
     weight: 1,
     rpm: null,
     tpm: null,
+    order: null,
     timeoutMs: null,
+    streamTimeoutMs: null,
     inputCostPerToken: null,
     outputCostPerToken: null,
     ...fields,
@@ -90,6 +92,9 @@ export function routing(fields: Partial<RoutingConfig> = {}): RoutingConfig {
     allowedFails: 1000,
     cooldownMs: 30_000,
     fallbacks: [],
+    contextWindowFallbacks: [],
+    contentPolicyFallbacks: [],
+    defaultFallbacks: [],
     ...fields,
   };
 }
