@@ -4,7 +4,7 @@ import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { Candidate } from '../plugin-api/routing.ts';
 import type { GatewayRequest } from '../wire/message.ts';
-import type { ClientAnswer } from './client-answer.ts';
+import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
 import type { RequestBody } from './request-body.ts';
 import { phasesOn } from './surface/phases.ts';
@@ -13,7 +13,7 @@ import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
 
 /** All that belongs to one LLM call while it is served. */
-export class Call implements UpstreamCall {
+export class Call implements UpstreamCall, AnswerListener {
   readonly id: string;
   readonly surface: Surface;
   readonly identity: Identity | null;
@@ -57,8 +57,7 @@ export class Call implements UpstreamCall {
     this.answer = answer;
     this.stream = body.stream;
     this.#body = body;
-    answer.onGone = () => this.#gone();
-    answer.onDrain = () => this.resumeUpstream();
+    answer.listener = this;
   }
 
   get body(): RequestBody {
@@ -110,6 +109,10 @@ export class Call implements UpstreamCall {
     if (this.answer.gone) attempt.abort();
   }
 
+  onDrain(): void {
+    this.resumeUpstream();
+  }
+
   /** Lets the upstream go on after a pause. */
   resumeUpstream(): void {
     this.#attempt?.resume();
@@ -130,7 +133,7 @@ export class Call implements UpstreamCall {
     clearTimeout(timer);
   }
 
-  #gone(): void {
+  onGone(): void {
     this.#attempt?.abort();
     this.#aborter?.abort();
     this.#wake?.();

@@ -14,6 +14,14 @@ export interface ErrorDetails extends UpstreamSaid {
   readonly retryAfter?: string | null;
 }
 
+/** Who has to know what becomes of the client. */
+export interface AnswerListener {
+  /** The client has taken what was written, and more may come. */
+  onDrain(): void;
+  /** The client has hung up before the answer was complete. */
+  onGone(): void;
+}
+
 /**
  * The client's side of one call: writes the answer's head with the gateway's own headers, and keeps the account of
  * whose time was spent. Headers that the server has set already stay.
@@ -26,10 +34,11 @@ export class ClientAnswer {
   #drained: (() => void) | null = null;
   /** What a middleware that holds bytes back (npm's `compression`) has put there to let them go. */
   #flush: (() => void) | null = null;
-  /** Calls it when the client has taken what was written and more may come. */
-  onDrain: (() => void) | null = null;
-  /** Calls it when the client hangs up before the answer is complete. */
-  onGone: (() => void) | null = null;
+  /**
+   * Whose answer it is. No functions that are assigned here: V8 allocates a function literal that is assigned to a
+   * property among the old objects at once, and all that it sees then outlives every collection of the young ones.
+   */
+  listener: AnswerListener | null = null;
   /** The client has hung up. */
   gone: boolean;
   /** The id of the deployment that was tried last. */
@@ -101,7 +110,7 @@ export class ClientAnswer {
     this.#isBytes = true;
   }
 
-  /** @returns false when the client is slower than the upstream: nothing more until {@link onDrain} */
+  /** @returns false when the client is slower than the upstream: nothing more until {@link AnswerListener.onDrain} */
   write(events: Buffer): boolean {
     if (this.#isOver()) return true;
     const more = this.#res.write(events);
@@ -166,14 +175,14 @@ export class ClientAnswer {
   }
 
   #drain(): void {
-    this.onDrain?.();
+    this.listener?.onDrain();
     this.#wake();
   }
 
   #closed(): void {
     if (this.#res.writableFinished) return;
     this.gone = true;
-    this.onGone?.();
+    this.listener?.onGone();
     this.#wake();
   }
 

@@ -118,6 +118,7 @@ const ECHO: DeploymentConfig = Object.freeze({
   model: 'echo',
   apiBase: null,
   apiKey: null,
+  apiVersion: null,
   headers: Object.freeze({}),
   weight: 1,
   rpm: null,
@@ -127,4 +128,5 @@ const ECHO: DeploymentConfig = Object.freeze({
   streamTimeoutMs: null,
   inputCostPerToken: 0,
   outputCostPerToken: 0,
+  responsesOverChat: false,
 });

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../errors.ts';
-import { type JsonMap, type Member, mapJsonObject } from './json-scan.ts';
+import { type JsonMap, JsonScanError, type Member, mapJsonObject } from './json-scan.ts';
 import type { JsonObject } from './json-value.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Surface } from './surface/surface.ts';
@@ -11,26 +11,28 @@ const MAX_DEPTH = 256;
 /**
  * A request's JSON body: the bytes as the client sent them and what the gateway has to know of them. The bytes are
  * what is forwarded, so that unknown fields, numbers and escapes reach the upstream as they were written.
+ *
+ * Its grammar is checked when it is read, and no values are made of it but those that the gateway acts on: with 64 KiB
+ * of prompt that is a quarter of the work, and none of the garbage. The whole is parsed when somebody asks for it.
  */
 export class JsonBody implements RequestBody {
   readonly bytes: Buffer;
   readonly contentType: null = null;
-  /** The parsed body. Frozen by {@link JsonBody.guarded} only. */
-  readonly json: JsonObject;
   readonly model: string;
   readonly stream: boolean;
   readonly #map: JsonMap;
   /** `null`: the request names no model, and its surface has one for that case. */
   readonly #modelAt: Member | null;
+  #json: JsonObject | null = null;
 
-  private constructor(bytes: Buffer, json: JsonObject, map: JsonMap, surface: Surface) {
+  private constructor(bytes: Buffer, map: JsonMap, surface: Surface) {
     this.bytes = bytes;
-    this.json = json;
     this.#map = map;
     this.#modelAt = soleMember(map, 'model');
-    soleMember(map, 'stream');
-    this.model = readModel(json, surface);
-    this.stream = readStream(json, surface);
+    this.model = readModel(valueAt(bytes, this.#modelAt), surface);
+    const stream = valueAt(bytes, soleMember(map, 'stream'));
+    const n = valueAt(bytes, map.members.findLast(({ key }) => key === 'n') ?? null);
+    this.stream = readStream(stream, n, surface);
   }
 
   /**
@@ -41,15 +43,23 @@ export class JsonBody implements RequestBody {
    * not have
    */
   static parse(bytes: Buffer, surface: Surface): JsonBody {
-    const json = parseObject(bytes);
-    const map = mapJsonObject(bytes);
-    if (map.depth > MAX_DEPTH) throw invalidJson(`nested deeper than ${MAX_DEPTH} levels`);
-    return new JsonBody(bytes, json, map, surface);
+    if (!isUtf8(bytes)) throw invalidJson('not UTF-8');
+    return new JsonBody(bytes, mapObject(bytes), surface);
   }
 
   /** The body that a hook gave. */
   static of(json: JsonObject, surface: Surface): JsonBody {
     return JsonBody.parse(Buffer.from(JSON.stringify(json)), surface);
+  }
+
+  /**
+   * The parsed body. Frozen by {@link JsonBody.guarded} only.
+   *
+   * @throws GatewayError `invalid_json`, for invalid escapes and control characters in strings
+   */
+  get json(): JsonObject {
+    this.#json ??= parseJson(this.bytes.toString()) as JsonObject;
+    return this.#json;
   }
 
   /** The bytes with another model's name in them, and nothing else changed. */
@@ -79,11 +89,17 @@ export class JsonBody implements RequestBody {
   }
 }
 
-function parseObject(bytes: Buffer): JsonObject {
-  if (!isUtf8(bytes)) throw invalidJson('not UTF-8');
-  const value = parseJson(bytes.toString());
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
-  throw invalidJson('expected an object');
+function mapObject(bytes: Buffer): JsonMap {
+  try {
+    return mapJsonObject(bytes, MAX_DEPTH);
+  } catch (error) {
+    throw error instanceof JsonScanError ? invalidJson(error.message) : error;
+  }
+}
+
+/** The value of a member, `undefined` when there is none. */
+function valueAt(bytes: Buffer, member: Member | null): unknown {
+  return member === null ? undefined : parseJson(bytes.toString('utf8', member.start, member.end));
 }
 
 function parseJson(text: string): unknown {
@@ -110,14 +126,14 @@ function soleMember(map: JsonMap, name: string): Member | null {
   return found;
 }
 
-function readModel({ model }: JsonObject, { defaultModel }: Surface): string {
+function readModel(model: unknown, { defaultModel }: Surface): string {
   if (typeof model === 'string' && model.trim() !== '') return model;
   if (model == null && defaultModel !== null) return defaultModel;
   if (model === undefined) throw invalidRequest('model', 'is missing');
   throw invalidRequest('model', 'must be a string that is not blank');
 }
 
-function readStream({ stream, n }: JsonObject, surface: Surface): boolean {
+function readStream(stream: unknown, n: unknown, surface: Surface): boolean {
   // Bytes come as they come, and what asks for them otherwise is a word between client and upstream.
   if (stream === undefined || stream === null || stream === false || surface.answer === 'bytes') return false;
   if (stream === true && surface.stream === null) {

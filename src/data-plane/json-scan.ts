@@ -6,7 +6,17 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
-const SPACE = 0x20;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+/** `E` and `e` differ in this bit alone. */
+const LOWER = 0x20;
+const E = 0x65;
+const LITERALS: ReadonlyMap<number, Buffer> = new Map(
+  ['true', 'false', 'null'].map((word) => [word.charCodeAt(0), Buffer.from(word)]),
+);
 
 /** One member of the outermost object. */
 export interface Member {
@@ -23,86 +33,168 @@ export interface JsonMap {
   readonly members: readonly Member[];
   /** Members of all objects at every depth, repeated keys included. */
   readonly memberCount: number;
-  /** Nesting: 1 for a flat object. */
-  readonly depth: number;
+}
+
+/** The bytes are no JSON object. The message says why, in a form that may be shown to clients. */
+export class JsonScanError extends Error {
+  override readonly name = 'JsonScanError';
 }
 
 /**
- * Maps the bytes of a JSON object that `JSON.parse` has accepted: validity is its business, and the map is wrong for
- * any other text. Strings are jumped over with `indexOf`, so that a long prompt costs one native search and no loop.
+ * Maps the bytes of a JSON object without making anything of its values: the grammar is checked (RFC 8259), but for
+ * what stands within strings, which are jumped over with a native search. A long prompt costs next to nothing that
+ * way. Invalid escapes and control characters in strings are left to whoever reads them.
  *
  * The map tells what a parsed object no longer does: where a value stands, and whether a key was written twice, which
  * two parsers may read differently.
+ *
+ * @param maxDepth levels of nesting; 1 is a flat object
+ * @throws JsonScanError for anything else than one object, nested no deeper than that
  */
-export function mapJsonObject(bytes: Buffer): JsonMap {
-  return new JsonMapper(bytes).map();
+export function mapJsonObject(bytes: Buffer, maxDepth: number): JsonMap {
+  return new JsonMapper(bytes, maxDepth).map();
 }
 
+/** Recursive descent; the depth is bounded, and so is the stack. */
 class JsonMapper {
   readonly #bytes: Buffer;
+  readonly #maxDepth: number;
   readonly #members: Member[] = [];
   #at = 0;
   #depth = 0;
-  #deepest = 0;
   #memberCount = 0;
-  #key = '';
-  #valueStart = -1;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, maxDepth: number) {
     this.#bytes = bytes;
+    this.#maxDepth = maxDepth;
   }
 
   map(): JsonMap {
-    const { length } = this.#bytes;
-    while (this.#at < length) this.#step(this.#bytes[this.#at] as number);
-    return { members: this.#members, memberCount: this.#memberCount, depth: this.#deepest };
+    if (this.#peek() !== OPEN_BRACE) throw new JsonScanError('expected an object');
+    this.#object();
+    if (this.#peek() !== undefined) throw malformed();
+    return { members: this.#members, memberCount: this.#memberCount };
   }
 
-  #step(byte: number): void {
-    if (byte === QUOTE) {
-      this.#string();
+  /** The next byte that is no white space. */
+  #peek(): number | undefined {
+    let byte = this.#bytes[this.#at];
+    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = this.#bytes[++this.#at];
+    return byte;
+  }
+
+  #value(): void {
+    const byte = this.#peek();
+    if (byte === QUOTE) this.#string();
+    else if (byte === OPEN_BRACE) this.#object();
+    else if (byte === OPEN_BRACKET) this.#array();
+    else if (byte === MINUS || isDigit(byte)) this.#number();
+    else this.#literal(byte);
+  }
+
+  #object(): void {
+    this.#enter();
+    if (this.#peek() === CLOSE_BRACE) {
+      this.#leave();
       return;
     }
-    if (byte === COLON) this.#colon();
-    else if (byte === COMMA) this.#endOfValue();
-    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET)
-      this.#deepest = Math.max(this.#deepest, ++this.#depth);
-    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-      this.#endOfValue();
-      this.#depth--;
+    while (true) {
+      this.#member();
+      const byte = this.#peek();
+      this.#at++;
+      if (byte === CLOSE_BRACE) break;
+      if (byte !== COMMA) throw malformed();
+    }
+    this.#depth--;
+  }
+
+  #member(): void {
+    if (this.#peek() !== QUOTE) throw malformed();
+    const keyStart = this.#at;
+    this.#string();
+    const keyEnd = this.#at;
+    if (this.#peek() !== COLON) throw malformed();
+    this.#at++;
+    this.#memberCount++;
+    this.#peek();
+    const start = this.#at;
+    this.#value();
+    if (this.#depth === 1) {
+      this.#members.push({ key: decodeString(this.#bytes, keyStart, keyEnd), start, end: this.#at });
+    }
+  }
+
+  #array(): void {
+    this.#enter();
+    if (this.#peek() === CLOSE_BRACKET) {
+      this.#leave();
+      return;
+    }
+    while (true) {
+      this.#value();
+      const byte = this.#peek();
+      this.#at++;
+      if (byte === CLOSE_BRACKET) break;
+      if (byte !== COMMA) throw malformed();
+    }
+    this.#depth--;
+  }
+
+  #enter(): void {
+    if (++this.#depth > this.#maxDepth) {
+      throw new JsonScanError(`nested deeper than ${this.#maxDepth} levels`);
     }
     this.#at++;
   }
 
+  #leave(): void {
+    this.#at++;
+    this.#depth--;
+  }
+
   #string(): void {
-    const start = this.#at;
-    this.#at = endOfString(this.#bytes, start);
-    if (this.#depth === 1 && this.#valueStart === -1) this.#key = decodeString(this.#bytes, start, this.#at);
+    let quote = this.#bytes.indexOf(QUOTE, this.#at + 1);
+    while (isEscaped(this.#bytes, quote)) quote = this.#bytes.indexOf(QUOTE, quote + 1);
+    if (quote === -1) throw malformed();
+    this.#at = quote + 1;
   }
 
-  #colon(): void {
-    this.#memberCount++;
-    if (this.#depth !== 1) return;
-    let at = this.#at + 1;
-    while ((this.#bytes[at] as number) <= SPACE) at++;
-    this.#valueStart = at;
+  #number(): void {
+    if (this.#bytes[this.#at] === MINUS) this.#at++;
+    if (this.#bytes[this.#at] === ZERO) this.#at++;
+    else this.#digits();
+    if (this.#bytes[this.#at] === POINT) {
+      this.#at++;
+      this.#digits();
+    }
+    if (((this.#bytes[this.#at] ?? 0) | LOWER) === E) {
+      this.#at++;
+      const sign = this.#bytes[this.#at];
+      if (sign === PLUS || sign === MINUS) this.#at++;
+      this.#digits();
+    }
   }
 
-  #endOfValue(): void {
-    if (this.#depth !== 1 || this.#valueStart === -1) return;
-    let end = this.#at;
-    while ((this.#bytes[end - 1] as number) <= SPACE) end--;
-    this.#members.push({ key: this.#key, start: this.#valueStart, end });
-    this.#valueStart = -1;
+  #digits(): void {
+    if (!isDigit(this.#bytes[this.#at])) throw malformed();
+    while (isDigit(this.#bytes[this.#at])) this.#at++;
+  }
+
+  #literal(first: number | undefined): void {
+    const word = first === undefined ? undefined : LITERALS.get(first);
+    if (word === undefined) throw malformed();
+    const end = this.#at + word.length;
+    if (end > this.#bytes.length || this.#bytes.compare(word, 0, word.length, this.#at, end) !== 0)
+      throw malformed();
+    this.#at = end;
   }
 }
 
-function endOfString(bytes: Buffer, start: number): number {
-  let quote = bytes.indexOf(QUOTE, start + 1);
-  while (isEscaped(bytes, quote)) quote = bytes.indexOf(QUOTE, quote + 1);
-  return quote + 1;
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= NINE;
 }
 
+/** @param at of a quote, -1 for none */
 function isEscaped(bytes: Buffer, at: number): boolean {
   let backslashes = 0;
   while (bytes[at - 1 - backslashes] === BACKSLASH) backslashes++;
@@ -111,5 +203,14 @@ function isEscaped(bytes: Buffer, at: number): boolean {
 
 function decodeString(bytes: Buffer, start: number, end: number): string {
   const text = bytes.toString('utf8', start + 1, end - 1);
-  return text.includes('\\') ? (JSON.parse(`"${text}"`) as string) : text;
+  if (!text.includes('\\')) return text;
+  try {
+    return JSON.parse(`"${text}"`) as string;
+  } catch {
+    throw malformed();
+  }
+}
+
+function malformed(): JsonScanError {
+  return new JsonScanError('not well-formed');
 }

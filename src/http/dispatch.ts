@@ -1,5 +1,6 @@
 import { GatewayError, toError } from '../errors.ts';
 import type { Pipeline } from '../pipeline/types.ts';
+import { MCP_PATH } from '../wire/dialect.ts';
 import { sendError, toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import { type AdminTable, createAdminTable } from './admin.ts';
@@ -22,7 +23,8 @@ import type { HttpServerDeps } from './types.ts';
  * 4. the auth phase, if there is one; paths of plugins below `/admin` have had their key instead
  * 5. middleware of plugins, if there is any; it may change the path
  * 6. the data plane: one table look-up
- * 7. routes of plugins, if there are any; else 404
+ * 7. `/mcp`: the tools of plugins
+ * 8. routes of plugins, if there are any; else 404
  */
 export class Dispatcher {
   readonly #deps: HttpServerDeps;
@@ -39,12 +41,15 @@ export class Dispatcher {
     this.#adminApi = createAdminTable(deps.plugins);
   }
 
-  /** For the server's `request` event. Never rejects: nobody would hear it. */
-  async dispatch(req: GatewayRequest, res: ServedResponse): Promise<void> {
+  /**
+   * For the server's `request` event. Never throws, and nothing of it rejects: nobody would hear it. Steps that have
+   * nothing to wait for are not awaited: each await of the common request costs as much as its body's grammar.
+   */
+  dispatch(req: GatewayRequest, res: ServedResponse): void {
     req.receivedAt = performance.now();
     req.id = requestId(req.headers['x-request-id']);
     try {
-      await this.#serve(req, res);
+      this.#serve(req, res)?.catch((thrown: unknown) => this.#fail(req, res, thrown));
     } catch (thrown) {
       this.#fail(req, res, thrown);
     }
@@ -92,7 +97,18 @@ export class Dispatcher {
   }
 
   /** `pipeline` is the one that a request runs through from beginning to end, whatever is swapped meanwhile. */
-  async #throughPipeline(
+  #throughPipeline(
+    pipeline: Pipeline,
+    req: GatewayRequest,
+    res: ServedResponse,
+    path: string,
+  ): Promise<void> {
+    const isOpen = pipeline.auth === null && pipeline.middleware === null && !isAdminPath(path);
+    return isOpen ? this.#answer(pipeline, req, res, path) : this.#throughPhases(pipeline, req, res, path);
+  }
+
+  /** Authentication and middleware, in front of what answers. */
+  async #throughPhases(
     pipeline: Pipeline,
     req: GatewayRequest,
     res: ServedResponse,
@@ -117,10 +133,16 @@ export class Dispatcher {
     if (pipeline.auth !== null) return authenticate(pipeline.auth, req);
   }
 
-  async #answer(pipeline: Pipeline, req: GatewayRequest, res: ServedResponse, path: string): Promise<void> {
+  #answer(pipeline: Pipeline, req: GatewayRequest, res: ServedResponse, path: string): Promise<void> {
     const handler = this.#deps.dataPlane.find(req.method ?? '', path);
     res.surface = handler === null ? 'routes' : 'data_plane';
     if (handler !== null) return handler(req, res, pipeline);
+    if (path !== MCP_PATH) return this.#answerByRoute(pipeline, req, res);
+    res.surface = 'mcp';
+    return this.#deps.mcp.handle(req, res, pipeline);
+  }
+
+  async #answerByRoute(pipeline: Pipeline, req: GatewayRequest, res: ServedResponse): Promise<void> {
     if (pipeline.routes !== null) await runHandler(pipeline.routes, req, res);
     if (!res.writableEnded) throw notFound(req);
   }

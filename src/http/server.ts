@@ -78,7 +78,7 @@ function serveRequests(
     if (connections.isClosing(req.socket)) return;
     connections.begin(req, res);
     logAccess?.(req, res);
-    void dispatcher.dispatch(req, res);
+    dispatcher.dispatch(req, res);
   });
 }
 

@@ -28,7 +28,7 @@ export type {
 } from './auth.ts';
 export { PLUGIN_CAPABILITIES, PluginCapability } from './capability.ts';
 export type { OutboundInit, PluginContext, PluginModels, PluginSettings, PluginTools } from './context.ts';
-export type { Evaluator, Verdict } from './evaluator.ts';
+export type { Evaluator, MaskSpan, Verdict } from './evaluator.ts';
 export type { CallRecord, Exporter } from './exporter.ts';
 export { FAILURE_MODES, FailureMode } from './failure-mode.ts';
 export type {
@@ -40,6 +40,21 @@ export type {
   LlmSurface,
   LlmUsage,
 } from './llm.ts';
+export type {
+  LlmDelta,
+  LlmDeltaEvent,
+  LlmErrorEvent,
+  LlmEvent,
+  LlmEventResult,
+  LlmFinishEvent,
+  LlmFinishReason,
+  LlmFirstTokenEvent,
+  LlmOtherEvent,
+  LlmReasoningEvent,
+  LlmTextEvent,
+  LlmToolInputEvent,
+  LlmUsageEvent,
+} from './llm-event.ts';
 export type { IsolationTier, PluginDependency, PluginMetadata } from './metadata.ts';
 export type { Counter, Gauge, Histogram, MetricLabels, MetricOptions, PluginMetrics } from './metrics.ts';
 export type { ModelInfo } from './models.ts';
@@ -47,4 +62,4 @@ export { definePlugin, GatewayPlugin, type HealthReport, type Plugin } from './p
 export type { ApiKey, Provider, ProviderDeployment, ProviderResponse } from './provider.ts';
 export type { Candidate, RouteDecision, RouteLoad, RouteResult, RoutingStrategy } from './routing.ts';
 export type { Storage, StorageBackend, StorageOptions, StorageValue } from './storage.ts';
-export type { Tool, ToolCall, ToolDescription, ToolResult, ToolRuntime } from './tools.ts';
+export type { Tool, ToolCall, ToolDescription, ToolProgress, ToolResult, ToolRuntime } from './tools.ts';

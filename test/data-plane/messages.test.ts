@@ -5,7 +5,7 @@ import type { DeploymentConfig } from '../../src/config/types.ts';
 import type { LlmPhases } from '../../src/pipeline/types.ts';
 import type { CallRecord } from '../../src/plugin-api/exporter.ts';
 import type { LlmRequest, LlmResponse } from '../../src/plugin-api/llm.ts';
-import { dataOf, deployment, post, postTo, routing, type ServedPlane, serve } from '../support/data-plane.ts';
+import { dataOf, deployment, postTo, routing, type ServedPlane, serve } from '../support/data-plane.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 import { anthropicMessage, anthropicStream, typed } from '../support/streams.ts';
 import {
@@ -81,7 +81,7 @@ const RICH_USAGE = {
   cacheWriteTokens: 20,
 };
 
-const RICH_TEXT = 'Let me see\nThe weather\n{"city":"Paris"}';
+const RICH_TEXT = 'Let me see\nThe weather\nsunny\n{"city":"Paris"}';
 
 describe('POST /v1/messages', () => {
   it('passes request and answer through byte for byte, with the key of the deployment', async (t) => {
@@ -139,17 +139,17 @@ describe('POST /v1/messages', () => {
     assert.deepEqual([streamed.status, await typeOf(streamed)], [400, 'invalid_request_error']);
   });
 
-  it('is a clear 404 where the upstream speaks another API, and the other way round', async (t) => {
+  it('is a clear 404 where the upstream has nothing like the surface', async (t) => {
     const { url, upstream } = await gateway(t);
-    const chat = await post(url, ASK);
-    assert.equal(chat.status, 404);
-    assert.equal(((await chat.json()) as { error: { code: string } }).error.code, 'model_not_found');
+    const completion = await postTo(url, '/v1/completions', ASK);
+    assert.equal(completion.status, 404);
+    assert.equal(((await completion.json()) as { error: { code: string } }).error.code, 'model_not_found');
     const { url: openai } = await serve(t, { deployments: [deployment(upstream.url, { group: 'claude' })] });
-    const messages = await postTo(openai, '/v1/messages', ASK);
-    assert.equal(messages.status, 404);
-    const { type, error } = (await messages.json()) as AnthropicError;
+    const count = await postTo(openai, '/v1/messages/count_tokens', ASK);
+    assert.equal(count.status, 404);
+    const { type, error } = (await count.json()) as AnthropicError;
     assert.deepEqual([type, error.type, error.code], ['error', 'not_found_error', 'model_not_found']);
-    assert.match(error.message, /"claude" does not serve \/v1\/messages/);
+    assert.match(error.message, /"claude" does not serve \/v1\/messages\/count_tokens/);
     assert.equal(upstream.requests.length, 0);
   });
 });
@@ -226,7 +226,7 @@ describe('a stream of /v1/messages', () => {
   it('is put together with thoughts, citations and the input of tools', async (t) => {
     const seen: LlmResponse[] = [];
     const { url } = await gateway(t, stream(RICH_STREAM), {
-      llm: { observeOutput: (_request, response) => void seen.push(response) },
+      llm: { evaluateOutput: async (_request, response) => void seen.push(response) },
     });
     assert.equal(await (await postTo(url, '/v1/messages', ASK_STREAM)).text(), RICH_STREAM.join(''));
     assert.partialDeepStrictEqual(seen[0]?.body, RICH);
@@ -237,17 +237,17 @@ describe('a stream of /v1/messages', () => {
     const seen: string[] = [];
     const cut = RICH_STREAM.filter((event) => !event.includes('aris'));
     const { url } = await gateway(t, stream(cut), {
-      llm: { observeOutput: (_request, { text: said }) => void seen.push(said) },
+      llm: { evaluateOutput: async (_request, { text: said }) => void seen.push(said) },
     });
     await (await postTo(url, '/v1/messages', ASK_STREAM)).text();
-    assert.deepEqual(seen, ['Let me see\nThe weather\n{"city":"P']);
+    assert.deepEqual(seen, ['Let me see\nThe weather\nsunny\n{"city":"P']);
   });
 
   it('is made of a message in one piece, and makes the same message again', async (t) => {
     const whole = anthropicMessage('', RICH);
     const seen: LlmResponse[] = [];
     const { url } = await gateway(t, json(whole), {
-      llm: { observeOutput: (_request, response) => void seen.push(response) },
+      llm: { evaluateOutput: async (_request, response) => void seen.push(response) },
     });
     const body = await (await postTo(url, '/v1/messages', ASK_STREAM)).text();
     assert.deepEqual(seen[0]?.body, whole);

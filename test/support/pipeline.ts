@@ -16,6 +16,7 @@ export function emptyPipeline(
     providers: new Map(),
     tools: {
       list: async () => [],
+      find: async () => null,
       call: async () => ({ content: [], isError: true }),
     },
     export: null,
@@ -27,6 +28,7 @@ export function emptyPipeline(
       onRoute: null,
       onChunk: null,
       evaluateOutput: null,
+      outputWindow: 256,
       observeOutput: null,
       onResponse: null,
       onError: null,

@@ -1,0 +1,88 @@
+// usage: node bench/mock-upstream.ts PORT
+// An upstream that costs as little as it can: it finds the ends of requests itself and answers with bytes that are
+// ready. `"model":"bench-burst-N"` streams N events, one per turn of the event loop; `"bench-paced-MS-N"` streams N
+// events, one every MS milliseconds; anything else gets one JSON answer.
+import { createServer, type Server, type Socket } from 'node:net';
+import { RequestReader } from './load/request-reader.ts';
+
+const SENTENCE = 'The pool was too small for the retries, so the job ran into its own time limit. ';
+const JSON_ANSWER = JSON.stringify({
+  id: 'chatcmpl-bench',
+  object: 'chat.completion',
+  created: 1_760_000_000,
+  model: 'bench-json',
+  choices: [
+    {
+      index: 0,
+      message: { role: 'assistant', content: SENTENCE.repeat(4) },
+      logprobs: null,
+      finish_reason: 'stop',
+    },
+  ],
+  usage: { prompt_tokens: 96, completion_tokens: 72, total_tokens: 168 },
+});
+const EVENT = JSON.stringify({
+  id: 'chatcmpl-bench',
+  object: 'chat.completion.chunk',
+  choices: [{ index: 0, delta: { content: 'a word ' }, finish_reason: null }],
+});
+
+const WHOLE = Buffer.from(
+  `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(JSON_ANSWER)}\r\n\r\n${JSON_ANSWER}`,
+);
+const STREAM_HEAD =
+  'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n';
+const CHUNK = Buffer.from(chunk(`data: ${EVENT}\n\n`));
+const FIRST = Buffer.from(STREAM_HEAD + chunk(`data: ${EVENT}\n\n`));
+const LAST = Buffer.from(`${chunk('data: [DONE]\n\n')}0\r\n\r\n`);
+
+/** Listens on 127.0.0.1. */
+export function serveMock(port: number): Server {
+  return createServer({ noDelay: true }, (socket) => {
+    const reader = new RequestReader((head) => answer(socket, head));
+    socket.on('data', (bytes: Buffer) => reader.push(bytes));
+    socket.on('error', () => socket.destroy());
+  }).listen(port, '127.0.0.1', 4096);
+}
+
+/** @param head the first bytes of the body */
+function answer(socket: Socket, head: string): void {
+  const model = /"model":"bench-(burst|paced)-(\d+)(?:-(\d+))?"/.exec(head);
+  if (model === null) {
+    socket.write(WHOLE);
+    return;
+  }
+  const [, kind, first, second] = model;
+  socket.write(FIRST);
+  if (kind === 'burst') burst(socket, Number(first) - 1);
+  else paced(socket, Number(first), Number(second) - 1);
+}
+
+function burst(socket: Socket, left: number): void {
+  if (socket.destroyed) return;
+  if (left === 0) {
+    socket.write(LAST);
+    return;
+  }
+  socket.write(CHUNK);
+  setImmediate(burst, socket, left - 1);
+}
+
+function paced(socket: Socket, everyMs: number, events: number): void {
+  let left = events;
+  const timer = setInterval(() => {
+    if (socket.destroyed || left === 0) {
+      clearInterval(timer);
+      if (!socket.destroyed) socket.write(LAST);
+      return;
+    }
+    left--;
+    socket.write(CHUNK);
+  }, everyMs);
+}
+
+function chunk(text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+}
+
+if (import.meta.main) serveMock(Number(process.argv[2]));

@@ -1,0 +1,31 @@
+import { basename } from 'node:path';
+import { definePlugin, type Plugin, type PluginCapability } from 'routeiq-gateway/plugin';
+
+const name = basename(import.meta.filename, '.ts');
+const capabilities: PluginCapability[] = [
+  'ROUTES',
+  'MIDDLEWARE',
+  'ROUTING_STRATEGY',
+  'TOOL_RUNTIME',
+  'EVALUATOR',
+  'OBSERVABILITY_EXPORTER',
+];
+
+/** One of everything that has no part in a chat completion. */
+const plugin: Plugin = definePlugin({
+  metadata: { name, version: '1.0.0', capabilities },
+  startup(app) {
+    app
+      .get(`/${name}`, (_req, res) => {
+        res.end();
+      })
+      .use(`/${name}`, (_req, _res, next) => next())
+      .llm({})
+      .routingStrategy(name, { select: (_request, [first]) => first })
+      .toolRuntime({ listTools: () => [], callTool: () => ({ content: [] }) })
+      .evaluator({ name, mode: 'observe' })
+      .exporter({ name, export: () => undefined });
+  },
+});
+
+export default plugin;

@@ -1,0 +1,13 @@
+import { definePlugin, type Plugin } from 'routeiq-gateway/plugin';
+
+const plugin: Plugin = definePlugin({
+  metadata: { name: 'clock', version: '1.0.0', capabilities: ['TOOL_RUNTIME'] },
+  startup(app) {
+    app.toolRuntime({
+      listTools: () => [{ name: 'clock', description: 'A tool of the benchmark' }],
+      callTool: () => ({ content: [{ type: 'text', text: '42' }] }),
+    });
+  },
+});
+
+export default plugin;
