@@ -5,6 +5,9 @@ import { valueAt } from './plain.ts';
 import { show } from './problems.ts';
 import type { DeploymentConfig, FallbackConfig, RoutingConfig } from './types.ts';
 
+/** The gateway's own strategy, which needs no plugin. */
+export const DEFAULT_STRATEGY = 'simple-shuffle';
+
 const LISTS = 'a list of mappings';
 const NAMES = 'a list of model names';
 
@@ -79,7 +82,7 @@ export function toRouting(router: RouterSettings, general: LitellmSettings): Rou
   const lists = (key: 'fallbacks' | 'context_window_fallbacks' | 'content_policy_fallbacks') =>
     toFallbacks(router[key] ?? general[key]);
   return {
-    strategy: router.routing_strategy ?? 'simple-shuffle',
+    strategy: router.routing_strategy ?? DEFAULT_STRATEGY,
     numRetries: router.num_retries ?? general.num_retries ?? 2,
     allowedFails: router.allowed_fails ?? general.allowed_fails ?? 3,
     cooldownMs: toMs(router.cooldown_time ?? general.cooldown_time) ?? 30_000,
