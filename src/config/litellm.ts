@@ -7,6 +7,9 @@ import { type References, referenceName } from './references.ts';
 import { Secret } from './secret.ts';
 import type { DeploymentConfig, RoutingConfig } from './types.ts';
 
+/** The gateway's own strategy, which needs no plugin. */
+export const DEFAULT_STRATEGY = 'simple-shuffle';
+
 const MAX_SECONDS = 2_147_483;
 const NAME = 'a text that is not blank';
 const MODEL = 'provider/model, for example openai/gpt-4o';
@@ -73,6 +76,7 @@ const params = z.looseObject(
     timeout: amount(`a number of seconds from 0.001 to ${MAX_SECONDS}`, 0.001, MAX_SECONDS).nullish(),
     input_cost_per_token: cost.nullish(),
     output_cost_per_token: cost.nullish(),
+    use_chat_completions_api: z.boolean('true or false').nullish(),
   },
   'a mapping with model',
 );
@@ -178,6 +182,7 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
     timeoutMs: given.timeout == null ? null : Math.round(given.timeout * 1000),
     inputCostPerToken: costs?.input_cost_per_token ?? given.input_cost_per_token ?? null,
     outputCostPerToken: costs?.output_cost_per_token ?? given.output_cost_per_token ?? null,
+    responsesOverChat: given.use_chat_completions_api ?? false,
   };
 }
 
@@ -191,7 +196,7 @@ function toRouting(given: z.infer<typeof router>): RoutingConfig {
     Object.entries(mapping).map(([from, to]) => ({ from, to })),
   );
   return {
-    strategy: given.routing_strategy ?? 'simple-shuffle',
+    strategy: given.routing_strategy ?? DEFAULT_STRATEGY,
     numRetries: given.num_retries ?? 2,
     allowedFails: given.allowed_fails ?? 3,
     cooldownMs: Math.round((given.cooldown_time ?? 30) * 1000),

@@ -117,4 +117,5 @@ const ECHO: DeploymentConfig = Object.freeze({
   timeoutMs: null,
   inputCostPerToken: 0,
   outputCostPerToken: 0,
+  responsesOverChat: false,
 });

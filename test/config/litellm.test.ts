@@ -55,6 +55,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       timeoutMs: 300_000,
       inputCostPerToken: 0.0000025,
       outputCostPerToken: 0.00001,
+      responsesOverChat: false,
     },
   );
   assert.equal(second?.provider, 'openai');
@@ -77,6 +78,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       timeoutMs: null,
       inputCostPerToken: null,
       outputCostPerToken: null,
+      responsesOverChat: false,
     },
   );
 });

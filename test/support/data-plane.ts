@@ -80,6 +80,7 @@ export function deployment(apiBase: string | null, fields: Partial<DeploymentCon
     timeoutMs: null,
     inputCostPerToken: null,
     outputCostPerToken: null,
+    responsesOverChat: false,
     ...fields,
   };
 }
