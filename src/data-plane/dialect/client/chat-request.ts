@@ -38,10 +38,13 @@ const userPart = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** What OpenAI's own client adds to an answer, and sends back with it. */
+const parsed = { parsed: anything, parsed_arguments: anything };
+
 const toolCall = z.strictObject({
   id: z.string(),
   type: z.literal('function').default('function'),
-  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+  function: z.strictObject({ name: z.string(), arguments: z.string(), ...parsed }),
   index: anything,
   /** What the provider wants to see again with the call, as Google's compatible API has it. */
   extra_content: z.record(z.string(), z.record(z.string(), z.json())).nullish(),
@@ -61,6 +64,7 @@ const assistantMessage = z.strictObject({
   reasoning: z.string().nullish(),
   thinking_blocks: z.array(thinkingBlock).nullish(),
   annotations: anything,
+  ...parsed,
   audio: z.null().optional(),
   function_call: z.null().optional(),
   cache_control: anything,
