@@ -7,6 +7,9 @@ import { type References, referenceName } from './references.ts';
 import { Secret } from './secret.ts';
 import type { DeploymentConfig, RoutingConfig } from './types.ts';
 
+/** The gateway's own strategy, which needs no plugin. */
+export const DEFAULT_STRATEGY = 'simple-shuffle';
+
 const MAX_SECONDS = 2_147_483;
 const NAME = 'a text that is not blank';
 const MODEL = 'provider/model, for example openai/gpt-4o';
@@ -193,7 +196,7 @@ function toRouting(given: z.infer<typeof router>): RoutingConfig {
     Object.entries(mapping).map(([from, to]) => ({ from, to })),
   );
   return {
-    strategy: given.routing_strategy ?? 'simple-shuffle',
+    strategy: given.routing_strategy ?? DEFAULT_STRATEGY,
     numRetries: given.num_retries ?? 2,
     allowedFails: given.allowed_fails ?? 3,
     cooldownMs: Math.round((given.cooldown_time ?? 30) * 1000),

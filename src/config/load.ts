@@ -4,7 +4,7 @@ import { ConfigError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import { isSettingVariable, nearest, settingPrefix, toEnvName } from './env-name.ts';
 import { type ConfigFile, readConfigFile } from './file.ts';
-import { isRead, type LitellmConfig, readLitellm } from './litellm.ts';
+import { DEFAULT_STRATEGY, isRead, type LitellmConfig, readLitellm } from './litellm.ts';
 import { readLock } from './lockfile.ts';
 import { frozenMap, frozenSet, isRecord, own } from './plain.ts';
 import { type Report, show, showHidden } from './problems.ts';
@@ -112,13 +112,15 @@ function readFileSections(
     env: readSettingVariables(input.env),
     references: frozenMap(references.values),
   };
-  return { ...readLitellm(file, references, report), plugins: readPlugins(read, input, settings, report) };
+  const litellm = readLitellm(file, references, report);
+  return { ...litellm, plugins: readPlugins(read, input, settings, litellm, report) };
 }
 
 function readPlugins(
   read: Read,
   { env, cwd, readsLock = true }: ConfigInput,
   settings: SettingsSources,
+  litellm: LitellmConfig,
   report: Report,
 ): PluginsConfig {
   const named = read(VARIABLES.lockfile);
@@ -141,8 +143,14 @@ function readPlugins(
     lockfile: named === null ? null : resolve(cwd, named),
     lock: named !== null && readsLock ? readLock(named, cwd, report) : null,
     settings,
-    environment: frozenSet([...variablesSet(env), ...variablesOfFile(settings.file)]),
+    environment: frozenSet([...variablesSet(env), ...variablesOfFile(settings.file), ...namedIn(litellm)]),
   };
+}
+
+/** What plugins may wait for, as `activation.anyOf` writes it. Nobody waits for the gateway's own strategy. */
+function namedIn({ deployments, routing }: LitellmConfig): string[] {
+  const strategies = routing.strategy === DEFAULT_STRATEGY ? [] : [`strategy:${routing.strategy}`];
+  return [...deployments.map(({ provider }) => `provider:${provider}`), ...strategies];
 }
 
 function variablesSet(env: ConfigInput['env']): string[] {

@@ -64,7 +64,10 @@ export interface PluginsConfig {
   readonly lock: PluginLock | null;
   /** Settings as the operator wrote them; {@link file://./settings.ts} joins them for one plugin. */
   readonly settings: SettingsSources;
-  /** What `activation.env` is checked against: variables that are set and not blank, and those of settings in the file. */
+  /**
+   * What `activation` is checked against: variables that are set and not blank, those of settings in the file, and
+   * `provider:…` and `strategy:…` for what `model_list` and `router_settings` name.
+   */
   readonly environment: ReadonlySet<string>;
 }
 

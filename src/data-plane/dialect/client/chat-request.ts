@@ -38,13 +38,11 @@ const userPart = z.discriminatedUnion('type', [
   }),
 ]);
 
-/** What OpenAI's own client adds to an answer, and sends back with it. */
-const parsed = { parsed: anything, parsed_arguments: anything };
-
+/** `parsed` and `parsed_arguments` are what OpenAI's own client adds for its users, and sends back with the rest. */
 const toolCall = z.strictObject({
   id: z.string(),
   type: z.literal('function').default('function'),
-  function: z.strictObject({ name: z.string(), arguments: z.string(), ...parsed }),
+  function: z.strictObject({ name: z.string(), arguments: z.string(), parsed_arguments: anything }),
   index: anything,
   /** What the provider wants to see again with the call, as Google's compatible API has it. */
   extra_content: z.record(z.string(), z.record(z.string(), z.json())).nullish(),
@@ -64,8 +62,8 @@ const assistantMessage = z.strictObject({
   reasoning: z.string().nullish(),
   thinking_blocks: z.array(thinkingBlock).nullish(),
   annotations: anything,
-  ...parsed,
   audio: z.null().optional(),
+  parsed: anything,
   function_call: z.null().optional(),
   cache_control: anything,
 });
