@@ -33,10 +33,16 @@ export interface ImportGuard {
   readonly held: readonly HeldPlugin[];
   /** Runs the import, and sees to it that a module that never returns is named. */
   readonly watch: <T>(name: string, candidate: PluginCandidate, load: () => Promise<T>) => Promise<T>;
+  /** Imports it, where its code is to run. */
+  readonly load: (candidate: PluginCandidate) => Promise<LoadedPlugin>;
 }
 
-/** Nobody is held, nobody watches. */
-export const UNGUARDED: ImportGuard = { held: [], watch: (_name, _candidate, load) => load() };
+/** Nobody is held, nobody watches, and everything is imported here. */
+export const UNGUARDED: ImportGuard = {
+  held: [],
+  watch: (_name, _candidate, load) => load(),
+  load: loadPlugin,
+};
 
 /**
  * Decides about one candidate, in the order of the plugin document's "Load Order": allowlist, before any of its code
@@ -62,7 +68,7 @@ export async function admit(
   try {
     const differs = await findLockProblem(candidate, policy);
     if (differs !== null) return { ...known, verdict: 'rejected', error: differs };
-    const load = (): Promise<LoadedPlugin> => loadWithin(candidate, policy.startupTimeoutMs);
+    const load = (): Promise<LoadedPlugin> => loadWithin(guard, candidate, policy.startupTimeoutMs);
     return judgeLoaded(await guard.watch(known.name, candidate, load), policy);
   } catch (error) {
     return { ...known, ...refusal(error) };
@@ -129,14 +135,18 @@ function baseName({ specifier }: PluginCandidate): string {
 }
 
 /** Top-level await of a plugin must not hold up the start for ever. */
-async function loadWithin(candidate: PluginCandidate, timeoutMs: number): Promise<LoadedPlugin> {
+async function loadWithin(
+  { load }: ImportGuard,
+  candidate: PluginCandidate,
+  timeoutMs: number,
+): Promise<LoadedPlugin> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const message = `Plugin "${candidate.specifier}" could not be imported within ${timeoutMs} ms (LLMROUTER_PLUGINS_STARTUP_TIMEOUT_MS)`;
     timer = setTimeout(() => reject(new PluginTimeoutError(message)), timeoutMs);
   });
   try {
-    return await Promise.race([loadPlugin(candidate), late]);
+    return await Promise.race([load(candidate), late]);
   } finally {
     clearTimeout(timer);
   }

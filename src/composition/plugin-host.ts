@@ -45,6 +45,8 @@ export interface PluginHostOptions {
   readonly gatewayPaths: readonly string[];
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
   readonly onAbort: (error: PluginAbortError) => void;
+  /** Imports a plugin, in this process or in one of its own. */
+  readonly loadPlugin: ImportGuard['load'];
   readonly watchdog: Watchdog;
   /** Folder that the watchdog leaves tombstones in. */
   readonly tombstoneDir: string;
@@ -227,6 +229,7 @@ export class PluginHost {
     const { watchdog } = this.#options;
     return {
       held,
+      load: this.#options.loadPlugin,
       watch: (name, { specifier, isFile, entry, root }, load) =>
         watchdog.duringImport({ name, specifier, root: isFile ? entry : root }, load),
     };

@@ -139,6 +139,7 @@ function readPlugins(
     failureWindowMs: read(VARIABLES.failureWindowMs),
     cooldownMs: read(VARIABLES.cooldownMs),
     isolation: read(VARIABLES.isolation),
+    memoryLimitBytes: read(VARIABLES.memoryLimit) * 1_048_576,
     watch: read(VARIABLES.watch),
     lockfile: named === null ? null : resolve(cwd, named),
     lock: named !== null && readsLock ? readLock(named, cwd, report) : null,
