@@ -1,7 +1,6 @@
 import type { PluginCapability } from '../plugin-api/capability.ts';
 import { FAILURE_MODES, type FailureMode } from '../plugin-api/failure-mode.ts';
 import { outboundHost, outboundRange, outboundUrl } from './outbound.ts';
-import type { Parsed } from './parsers.ts';
 import * as parse from './parsers.ts';
 import type { Secret } from './secret.ts';
 import type { IsolationPolicy, LogConfig } from './types.ts';
@@ -40,7 +39,7 @@ export type Variables = Fields<'host' | 'dataDir', string> &
   Fields<'allowedCapabilities', readonly PluginCapability[] | null> &
   Fields<'failureMode', FailureMode> &
   Fields<'startupTimeoutMs' | 'shutdownTimeoutMs' | 'callTimeoutMs' | 'stallTimeoutMs', number> &
-  Fields<'memoryLimit' | 'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
+  Fields<'memoryLimit' | 'probationMs' | 'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
   Fields<'port' | 'bodyLimit' | 'drainTimeoutMs', number> &
   Fields<'workers', number | 'auto'> &
   Fields<'isolation', IsolationPolicy> &
@@ -130,9 +129,15 @@ export const VARIABLES: Variables = Object.freeze({
   ),
   watch: variable(
     'LLMROUTER_PLUGINS_WATCH',
-    'hot reload of plugin folders: false (this version has none)',
+    'true: plugins in folders are loaded, reloaded and shut down as their files change',
     'false',
-    watch,
+    parse.flag,
+  ),
+  probationMs: variable(
+    'LLMROUTER_PLUGINS_PROBATION_MS',
+    'time after a reload in which a plugin that fails too often gives way to its previous version, in milliseconds; 0: none',
+    '300000',
+    parse.integer(0, MAX_DELAY_MS, 'milliseconds'),
   ),
   lockfile: optional(
     'LLMROUTER_PLUGINS_LOCKFILE',
@@ -237,10 +242,4 @@ export function describeDefault(row: VariableDoc): string {
   if (row.default === null) return row.note ?? 'unset';
   const shown = row.default === '' ? 'empty' : row.default;
   return row.note === undefined ? shown : `${shown} (${row.note})`;
-}
-
-function watch(text: string): Parsed<boolean> {
-  const parsed = parse.flag(text);
-  if (!('value' in parsed) || !parsed.value) return parsed;
-  return { expected: 'false: this version does not reload plugin folders' };
 }

@@ -1,5 +1,6 @@
 import type { RouteContribution } from '../contributions.ts';
-import type { ResolvedMetadata } from '../discovery/types.ts';
+import type { CopiedFrom } from '../discovery/snapshot-resolution.ts';
+import type { PluginCandidate, ResolvedMetadata } from '../discovery/types.ts';
 import type { PluginCapability } from '../plugin-api/capability.ts';
 import type { LlmHooks, LlmRequest } from '../plugin-api/llm.ts';
 import type { LlmDelta, LlmEvent } from '../plugin-api/llm-event.ts';
@@ -9,10 +10,20 @@ import type { ProviderDeployment } from '../plugin-api/provider.ts';
 /** The names of `LlmHooks`. */
 export type HookName = keyof LlmHooks;
 
+/** Methods of a plugin that are called on it, and may be missing. */
+export type OptionalMethod = 'healthCheck' | 'exportState' | 'importState';
+
+/** What `load` takes in the plugin's process. */
+export interface LoadOrder {
+  readonly candidate: PluginCandidate;
+  readonly copied: CopiedFrom | null;
+}
+
 /** What the plugin's process tells of the plugin that it has imported. */
 export interface LoadReport {
   readonly metadata: ResolvedMetadata;
-  readonly hasHealthCheck: boolean;
+  /** Which of the methods it has that it may leave out. */
+  readonly has: readonly OptionalMethod[];
 }
 
 /** What `startup` takes in the plugin's process. */

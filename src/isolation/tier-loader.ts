@@ -5,6 +5,7 @@ import type { GatewayConfig, IsolationPolicy } from '../config/types.ts';
 import type { Containment } from '../containment/containment.ts';
 import { loadPlugin } from '../discovery/load.ts';
 import { resolveMetadata } from '../discovery/metadata.ts';
+import type { CopiedFrom } from '../discovery/snapshot-resolution.ts';
 import type { LoadedPlugin, PluginCandidate, ResolvedMetadata } from '../discovery/types.ts';
 import { PluginLoadError } from '../errors.ts';
 import type { IsolationTier } from '../plugin-api/metadata.ts';
@@ -17,14 +18,15 @@ export interface TierLoaderOptions {
   readonly containment: Containment;
 }
 
-type Loader = (candidate: PluginCandidate) => Promise<LoadedPlugin>;
+/** `copied`: what the candidate's files are a copy of, if they are one. */
+export type PluginLoader = (candidate: PluginCandidate, copied?: CopiedFrom | null) => Promise<LoadedPlugin>;
 
 /**
  * Imports a plugin where its code is to run: in this process, or in one of its own. What the operator, the manifest or
  * the code asks for, the strictest of them counts; where that is known only when the code has been read, it is read in
  * a process of its own.
  */
-export function createTierLoader({ config, log, containment }: TierLoaderOptions): Loader {
+export function createTierLoader({ config, log, containment }: TierLoaderOptions): PluginLoader {
   const {
     isolation,
     memoryLimitBytes: memoryBytes,
@@ -41,10 +43,10 @@ export function createTierLoader({ config, log, containment }: TierLoaderOptions
     walls ??= probe(log);
     return { log, containment, walls, limits, allowed: allowedCapabilities };
   };
-  return async (candidate) => {
+  return async (candidate, copied = null) => {
     const tier = tierBeforeLoad(candidate, isolation);
     if (tier !== 'inline') {
-      const isolated = await loadIsolated(candidate, parts());
+      const isolated = await loadIsolated(candidate, copied, parts());
       if (tier === 'process' || tierOf(isolated.metadata, isolation) === 'process') return isolated;
     }
     return loadPlugin(candidate);
@@ -83,7 +85,11 @@ function mentionsIsolation({ entry }: PluginCandidate): boolean {
   return entry !== null && readFileSync(entry, 'utf8').includes('isolation');
 }
 
-async function loadIsolated(candidate: PluginCandidate, parts: IsolationParts): Promise<LoadedPlugin> {
+async function loadIsolated(
+  candidate: PluginCandidate,
+  copied: CopiedFrom | null,
+  parts: IsolationParts,
+): Promise<LoadedPlugin> {
   const { root, entry, isFile, specifier, problem } = candidate;
   if (problem !== null || root === null || entry === null)
     throw problem ?? new PluginLoadError(`Plugin "${specifier}" has no entry`);
@@ -91,14 +97,20 @@ async function loadIsolated(candidate: PluginCandidate, parts: IsolationParts): 
   const plugin = new IsolatedPlugin({
     ...parts,
     candidate,
+    copied,
     cwd: isFile ? dirname(entry) : root,
-    sandbox: { code, grants: { net: false, read: [], write: [] }, memoryBytes: parts.limits.memoryBytes },
+    sandbox: {
+      code,
+      modulesOf: copied === null ? code : copied.importer,
+      grants: { net: false, read: [], write: [] },
+      memoryBytes: parts.limits.memoryBytes,
+    },
   });
   const report = await plugin.load();
   const metadata = checkMetadata(candidate, report.metadata);
   const { name, capabilities: declared, failClosed } = metadata;
   return Object.freeze({
-    plugin: plugin.toPlugin({ name, declared, failClosed }, report.hasHealthCheck),
+    plugin: plugin.toPlugin({ name, declared, failClosed }, report.has),
     metadata: Object.freeze({ ...metadata, isolation: 'process' as const }),
   });
 }

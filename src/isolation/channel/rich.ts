@@ -15,6 +15,10 @@ export function toRich(value: unknown): unknown {
   if (value instanceof Date) return tagged('date', value.getTime());
   if (value instanceof URL) return tagged('url', value.href);
   if (value instanceof Error) return tagged('error', packError(value));
+  if (value instanceof Map || value instanceof Set)
+    throw new TypeError(
+      'saw a Map or a Set, expected what JSON can carry: it has to cross to another process',
+    );
   if (Array.isArray(value)) {
     const list = value.map(toRich);
     return list[0] === TAG ? tagged('list', list) : list;

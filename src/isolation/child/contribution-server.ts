@@ -5,7 +5,7 @@ import { deepFreeze } from '../../freeze.ts';
 import type { AuthRequest, UsageEstimate, UsageOutcome } from '../../plugin-api/auth.ts';
 import type { CallRecord } from '../../plugin-api/exporter.ts';
 import type { LlmHooks, LlmResponse } from '../../plugin-api/llm.ts';
-import type { Candidate, RouteResult } from '../../plugin-api/routing.ts';
+import type { Candidate, RouteLoad, RouteResult } from '../../plugin-api/routing.ts';
 import type { StorageValue } from '../../plugin-api/storage.ts';
 import type { ToolCall, ToolProgress } from '../../plugin-api/tools.ts';
 import type { Channel, ServedCall } from '../channel/channel.ts';
@@ -97,10 +97,11 @@ function llmMethods(
         : evaluator.output?.(request, deepFreeze(response));
     },
     select: async (
-      { about, index, candidates }: About & { index: number; candidates: Candidate[] },
+      { about, index, candidates, load }: About & { index: number; candidates: Candidate[]; load: RouteLoad },
       { signal },
     ) => {
-      const chosen = await at(strategies, index).select(requests.take(about, signal), deepFreeze(candidates));
+      const request = requests.take(about, signal);
+      const chosen = await at(strategies, index).select(request, deepFreeze(candidates), deepFreeze(load));
       return typeof chosen === 'object' && chosen !== null ? chosen.id : chosen;
     },
     observe: ({ index, result }: { index: number; result: RouteResult }) =>

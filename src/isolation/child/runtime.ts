@@ -1,6 +1,6 @@
 import { Contributions } from '../../contributions.ts';
 import { loadPlugin } from '../../discovery/load.ts';
-import type { PluginCandidate } from '../../discovery/types.ts';
+import { resolveInCopies } from '../../discovery/snapshot-resolution.ts';
 import { toError } from '../../errors.ts';
 import type { PluginApp } from '../../plugin-api/app.ts';
 import type { Plugin } from '../../plugin-api/plugin.ts';
@@ -9,9 +9,12 @@ import { createRegistrar } from '../../registrar/registrar.ts';
 import { createRouteTable } from '../../registrar/route-table.ts';
 import type { Channel, ServedCall } from '../channel/channel.ts';
 import { packError } from '../channel/errors.ts';
-import type { Description, LoadReport, StartOrder } from '../protocol.ts';
+import { fromRich, toRich } from '../channel/rich.ts';
+import type { Description, LoadOrder, LoadReport, OptionalMethod, StartOrder } from '../protocol.ts';
 import { type ChildContext, createChildContext } from './context.ts';
 import { ContributionServer } from './contribution-server.ts';
+
+const OPTIONAL_METHODS: readonly OptionalMethod[] = ['healthCheck', 'exportState', 'importState'];
 
 /** A plugin in its own process: imports it, starts it, and passes the gateway's calls on to what it has registered. */
 export class PluginRuntime {
@@ -32,13 +35,17 @@ export class PluginRuntime {
       case 'ping':
         return null;
       case 'load':
-        return this.#load(params as PluginCandidate);
+        return this.#load(params as LoadOrder);
       case 'startup':
         return this.#startup(params as StartOrder);
       case 'shutdown':
         return this.#shutdown();
       case 'health':
         return this.#plugin?.healthCheck?.();
+      case 'exportState':
+        return this.#exportState();
+      case 'importState':
+        return this.#plugin?.importState?.(fromRich(params));
       default:
         if (this.#started === null) throw new Error('the plugin has not been started');
         return this.#started.server.serve(method, params, call);
@@ -54,10 +61,11 @@ export class PluginRuntime {
     this.#channel.notify('late', packError(error));
   }
 
-  async #load(candidate: PluginCandidate): Promise<LoadReport> {
+  async #load({ candidate, copied }: LoadOrder): Promise<LoadReport> {
+    if (copied !== null) resolveInCopies([copied]);
     const { plugin, metadata } = await loadPlugin(candidate);
     this.#plugin = plugin;
-    return { metadata, hasHealthCheck: plugin.healthCheck !== undefined };
+    return { metadata, has: OPTIONAL_METHODS.filter((method) => plugin[method] !== undefined) };
   }
 
   async #startup(order: StartOrder): Promise<Description> {
@@ -91,6 +99,10 @@ export class PluginRuntime {
     );
     this.#started = { app: registrar.app, context, server };
     return server.description;
+  }
+
+  async #exportState(): Promise<unknown> {
+    return toRich(await this.#plugin?.exportState?.());
   }
 
   async #shutdown(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Logger } from 'winston';
 import type { Containment } from '../../containment/containment.ts';
 import type { Owner } from '../../containment/owner.ts';
+import type { CopiedFrom } from '../../discovery/snapshot-resolution.ts';
 import type { PluginCandidate } from '../../discovery/types.ts';
 import { GatewayError, PluginLoadError, toError } from '../../errors.ts';
 import type { PluginApp } from '../../plugin-api/app.ts';
@@ -10,7 +11,8 @@ import type { HealthReport, Plugin } from '../../plugin-api/plugin.ts';
 import type { Channel, ServedCall } from '../channel/channel.ts';
 import { parseError, unpackError } from '../channel/errors.ts';
 import { RubbishError } from '../channel/frames.ts';
-import type { Description, LoadReport, StartOrder } from '../protocol.ts';
+import { fromRich, toRich } from '../channel/rich.ts';
+import type { Description, LoadOrder, LoadReport, OptionalMethod, StartOrder } from '../protocol.ts';
 import { Backoff } from './backoff.ts';
 import { parseDescription } from './description.ts';
 import { PluginProcess, type ProcessLimits } from './plugin-process.ts';
@@ -31,6 +33,8 @@ export interface IsolationParts {
 /** What one plugin is isolated with. */
 export interface IsolatedPluginOptions extends IsolationParts {
   readonly candidate: PluginCandidate;
+  /** What its files are a copy of; `null`: of nothing. */
+  readonly copied: CopiedFrom | null;
   readonly sandbox: SandboxOptions;
   readonly cwd: string;
 }
@@ -97,19 +101,22 @@ export class IsolatedPlugin {
   }
 
   /** The plugin for the lifecycle. */
-  toPlugin(terms: StartTerms, hasHealthCheck: boolean): Plugin {
+  toPlugin(terms: StartTerms, has: readonly OptionalMethod[]): Plugin {
     this.#terms = terms;
     return {
       startup: (app, context) => this.#startup(app, context),
       shutdown: () => this.#shutdown(),
-      ...(hasHealthCheck && { healthCheck: () => this.#health() }),
+      ...(has.includes('healthCheck') && { healthCheck: () => this.#health() }),
+      ...(has.includes('exportState') && { exportState: () => this.#exportState() }),
+      ...(has.includes('importState') && { importState: (state) => this.#importState(state) }),
     };
   }
 
   /** @throws Error when a report comes that cannot be one */
   async #import(process: PluginProcess): Promise<LoadReport> {
-    const { problem: _problem, ...candidate } = this.#options.candidate;
-    const report = (await process.channel.call('load', { ...candidate, problem: null })) as LoadReport | null;
+    const { candidate, copied } = this.#options;
+    const order: LoadOrder = { candidate: { ...candidate, problem: null }, copied };
+    const report = (await process.channel.call('load', order)) as LoadReport | null;
     if (typeof report?.metadata !== 'object' || report.metadata === null)
       throw new PluginLoadError(`Plugin "${candidate.specifier}": its process has told nothing of it`);
     return report;
@@ -179,6 +186,14 @@ export class IsolatedPlugin {
 
   async #health(): Promise<HealthReport> {
     return (await (await this.#connect()).call('health', null)) as HealthReport;
+  }
+
+  async #exportState(): Promise<unknown> {
+    return fromRich(await (await this.#connect()).call('exportState', null));
+  }
+
+  async #importState(state: unknown): Promise<void> {
+    await (await this.#connect()).call('importState', toRich(state));
   }
 
   /** The channel to the process that is there, or that is on its way. */

@@ -78,8 +78,8 @@ function orNothing(outcome: HookOutcome): HookOutcome | undefined {
 
 function strategy(llm: LlmCaller, connect: Connect, index: number, observes: boolean): RoutingStrategy {
   return {
-    select: async (request, candidates) =>
-      (await llm.call('select', request, { index, candidates })) as string,
+    select: async (request, candidates, load) =>
+      (await llm.call('select', request, { index, candidates, load })) as string,
     ...(observes && { observe: (result) => ask(connect, 'observe', { index, result }) as Promise<void> }),
   };
 }

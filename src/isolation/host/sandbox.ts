@@ -16,6 +16,8 @@ export interface Grants {
 export interface SandboxOptions {
   /** Real path of the plugin's folder, or of its only file. */
   readonly code: string;
+  /** Where its packages are found from, by going up. */
+  readonly modulesOf: string;
   readonly grants: Grants;
   /** Memory that the process may have resident, in bytes. */
   readonly memoryBytes: number;
@@ -68,8 +70,15 @@ function unshare(net: boolean): string[] {
 }
 
 /** Node's own seat belt: nothing but reading the plugin's code and what it is made of. */
-function nodeFlags({ code, grants, memoryBytes }: SandboxOptions): string[] {
-  const reads = [code, ...runtimeFiles(), ...modulesAbove(code), ...grants.read, ...grants.write];
+function nodeFlags({ code, modulesOf, grants, memoryBytes }: SandboxOptions): string[] {
+  const reads = [
+    code,
+    ...runtimeFiles(),
+    ...modulesAbove(code),
+    ...modulesAbove(modulesOf),
+    ...grants.read,
+    ...grants.write,
+  ];
   return [
     '--permission',
     ...[...new Set(reads)].map((path) => `--allow-fs-read=${path}`),
