@@ -110,7 +110,7 @@ class ConfiguredGateway implements Gateway {
 
   /** Listens first: a port that is taken should not cost the plugins a start. */
   async #start(): Promise<{ readonly port: number }> {
-    const { http, host, watchdog } = this.#parts;
+    const { dataPlane, http, host, watchdog } = this.#parts;
     const uninstall = installHostModule();
     const where = { host: this.#config.server.host };
     try {
@@ -122,6 +122,7 @@ class ConfiguredGateway implements Gateway {
         await host.start();
       });
       if (this.#stopping.signal.aborted) return { port };
+      dataPlane.checkStrategy(host.pipeline);
       this.#enter('ready');
       this.#log.info('ready', { event: 'ready', ...where, port, plugins: host.list().order.length });
       return { port };
