@@ -13,22 +13,34 @@ import { type Example, exampleOf, PLUGINS_DIR, type PluginPackage, readPackages 
 /** Where a plugin's code runs: the suite is run for each. */
 const TIERS = ['inline'] as const;
 
-/** What an example needs besides what its README says: a service, with the variables that lead to it. */
-const SERVICES: Readonly<Record<string, Service>> = {
+/** What stands in for parts of a README's example that lead to services elsewhere. */
+interface Stage {
+  readonly skip: string | false;
+  set(t: TestContext): Promise<Partial<Example>>;
+}
+
+const EVERYTHING = join(
+  import.meta.dirname,
+  '../../node_modules/@modelcontextprotocol/server-everything/dist/index.js',
+);
+
+const STAGES: Readonly<Record<string, Stage>> = {
   'storage-redis': {
     skip: WITHOUT_REDIS,
-    async start(t) {
+    async set(t) {
       const server = await RedisServer.start();
       t.after(() => server.stop());
-      return { REDIS_URL: server.url };
+      return { env: { REDIS_URL: server.url } };
+    },
+  },
+  'mcp-servers': {
+    skip: false,
+    async set() {
+      const servers = { every: { command: process.execPath, args: [EVERYTHING] } };
+      return { yaml: JSON.stringify({ plugins: { 'mcp-servers': { servers } } }) };
     },
   },
 };
-
-interface Service {
-  readonly skip: string | false;
-  start(t: TestContext): Promise<Readonly<Record<string, string>>>;
-}
 
 const packages = readPackages();
 
@@ -44,8 +56,7 @@ describe('plugins/ without a configuration', () => {
 
 for (const tier of TIERS) {
   for (const plugin of packages) {
-    const service = SERVICES[plugin.name];
-    describe(`plugins/${plugin.name}, ${tier}`, { skip: service?.skip ?? false }, () => {
+    describe(`plugins/${plugin.name}, ${tier}`, { skip: STAGES[plugin.name]?.skip ?? false }, () => {
       it('starts as its README shows, and uses just the capabilities that it declares', async (t) => {
         const { yaml, env } = await exampleFor(t, plugin);
         const gateway = await startGateway(t, {
@@ -82,8 +93,8 @@ function isOptional(name: string): boolean {
 async function exampleFor(t: TestContext, plugin: PluginPackage): Promise<Example> {
   const example = exampleOf(plugin);
   assert.ok(example !== null || !isOptional(plugin.name), 'README.md has no example');
-  const { yaml, env } = example ?? { yaml: '{}', env: {} };
-  return { yaml, env: { ...env, ...(await SERVICES[plugin.name]?.start(t)) } };
+  const { yaml = example?.yaml ?? '{}', env } = (await STAGES[plugin.name]?.set(t)) ?? {};
+  return { yaml, env: { ...example?.env, ...env } };
 }
 
 function environmentFor({ dir }: PluginPackage, tier: string): Readonly<Record<string, string>> {
@@ -118,13 +129,17 @@ async function runTwice(
   dir: string,
   env: Readonly<Record<string, string>>,
 ): Promise<{ readonly code: number | null; readonly output: string }> {
-  const child = spawn(process.execPath, ['--conditions=routeiq-source', join(import.meta.dirname, 'run-twice.ts')], {
-    cwd: dir,
-    env: { PATH: process.env.PATH, HOME: dir, PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 15_000,
-    killSignal: 'SIGKILL',
-  });
+  const child = spawn(
+    process.execPath,
+    ['--conditions=routeiq-source', join(import.meta.dirname, 'run-twice.ts')],
+    {
+      cwd: dir,
+      env: { PATH: process.env.PATH, HOME: dir, PORT: '0', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 15_000,
+      killSignal: 'SIGKILL',
+    },
+  );
   t.after(() => child.kill('SIGKILL'));
   const output = Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = (await once(child, 'close')) as [number | null];

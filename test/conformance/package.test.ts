@@ -74,7 +74,7 @@ function isFair(specifier: string, own: readonly string[]): boolean {
 
 function importsOf(text: string): string[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '');
-  return [...code.matchAll(/^(?:import|export)\b(?!\s+type\b)[^;]*?\bfrom\s+'([^']+)'|\bimport\('([^']+)'\)/gm)].map(
-    ([, named, dynamic]) => named ?? dynamic ?? '',
-  );
+  return [
+    ...code.matchAll(/^(?:import|export)\b(?!\s+type\b)[^;]*?\bfrom\s+'([^']+)'|\bimport\('([^']+)'\)/gm),
+  ].map(([, named, dynamic]) => named ?? dynamic ?? '');
 }
