@@ -224,6 +224,17 @@ describe('a stream that block evaluators judge', () => {
     assert.ok(!(await response.text()).includes('half'));
   });
 
+  it('that has no end is given up before it fills the memory', async (t) => {
+    const { url } = await gateway(
+      t,
+      { window: Number.POSITIVE_INFINITY },
+      stream(Array.from({ length: 66 }, () => delta('x'.repeat(1024 * 1024)))),
+    );
+    const response = await post(url, ASK);
+    assert.equal(response.status, 502);
+    assert.match(await response.text(), /sent an answer that is too large/);
+  });
+
   it('ends its upstream when it is refused on the way', async (t) => {
     const { url, upstream } = await gateway(
       t,
