@@ -4,11 +4,12 @@ import { ConfigError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import { isSettingVariable, nearest, settingPrefix, toEnvName } from './env-name.ts';
 import { type ConfigFile, readConfigFile } from './file.ts';
-import { DEFAULT_STRATEGY, isRead, type LitellmConfig, readLitellm } from './litellm.ts';
+import { isRead, type LitellmConfig, readLitellm } from './litellm.ts';
 import { readLock } from './lockfile.ts';
 import { frozenMap, frozenSet, isRecord, own } from './plain.ts';
 import { type Report, show, showHidden } from './problems.ts';
 import { findReferences } from './references.ts';
+import { DEFAULT_STRATEGY } from './routing-settings.ts';
 import type { GatewayConfig, OutboundConfig, PluginsConfig, ServerConfig, SettingsSources } from './types.ts';
 import type { Variable } from './variable.ts';
 import { SETTING_VARIABLE, VARIABLES } from './variables.ts';
@@ -102,7 +103,7 @@ function readFileSections(
   input: ConfigInput,
   report: Report,
 ): LitellmConfig & { readonly plugins: PluginsConfig } {
-  const sections = ['model_list', 'router_settings', 'plugins'];
+  const sections = ['model_list', 'router_settings', 'litellm_settings', 'plugins'];
   const references =
     file === null
       ? { values: new Map<string, string>(), resolve: (text: string) => text }
@@ -140,6 +141,7 @@ function readPlugins(
     cooldownMs: read(VARIABLES.cooldownMs),
     isolation: read(VARIABLES.isolation),
     watch: read(VARIABLES.watch),
+    probationMs: read(VARIABLES.probationMs),
     lockfile: named === null ? null : resolve(cwd, named),
     lock: named !== null && readsLock ? readLock(named, cwd, report) : null,
     settings,

@@ -58,6 +58,8 @@ export interface PluginsConfig {
   readonly cooldownMs: number;
   readonly isolation: IsolationTier;
   readonly watch: boolean;
+  /** 0: no probation. */
+  readonly probationMs: number;
   /** Absolute path; `null`: digests of plugins are not checked. */
   readonly lockfile: string | null;
   /** What it holds; `null` as well while it is to be written. */
@@ -110,7 +112,11 @@ export interface DeploymentConfig {
   readonly weight: number;
   readonly rpm: number | null;
   readonly tpm: number | null;
+  /** Lower is preferred; `null` comes last. */
+  readonly order: number | null;
   readonly timeoutMs: number | null;
+  /** In place of {@link timeoutMs} where the answer is streamed. */
+  readonly streamTimeoutMs: number | null;
   readonly inputCostPerToken: number | null;
   readonly outputCostPerToken: number | null;
   /** Its upstream has no Responses API: such calls go to its chat completions. */
@@ -122,5 +128,17 @@ export interface RoutingConfig {
   readonly numRetries: number;
   readonly allowedFails: number;
   readonly cooldownMs: number;
-  readonly fallbacks: readonly { readonly from: string; readonly to: readonly string[] }[];
+  readonly fallbacks: readonly FallbackConfig[];
+  /** When the prompt is too long for a group. */
+  readonly contextWindowFallbacks: readonly FallbackConfig[];
+  /** When the provider's own filter refuses the prompt. */
+  readonly contentPolicyFallbacks: readonly FallbackConfig[];
+  /** For groups that {@link fallbacks} does not name. */
+  readonly defaultFallbacks: readonly string[];
+}
+
+/** The groups to try when the group `from` fails. */
+export interface FallbackConfig {
+  readonly from: string;
+  readonly to: readonly string[];
 }
