@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SystemName } from '../systems.ts';
 import { BODIES } from '../workloads.ts';
-import { type Cost, countCost } from './gateway.ts';
+import { type Cost, countCost } from './cost.ts';
 
 const BUDGET_FILE = join(import.meta.dirname, 'budget.json');
 /** Allocated bytes differ a little from run to run: hash tables grow, and a timer may fire. */
