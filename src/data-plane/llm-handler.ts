@@ -1,6 +1,6 @@
 import type { Logger } from 'winston';
 import { type GatewayError, toError } from '../errors.ts';
-import type { Pipeline } from '../pipeline/types.ts';
+import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
 import { ClientGoneError } from '../wire/body.ts';
 import { toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
@@ -15,6 +15,7 @@ import { reserve, settle } from './reservation.ts';
 import type { Router } from './routing/router.ts';
 import { assertGuarded } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
+import { maskRequest } from './text/request-text.ts';
 import { type Routed, Trial } from './trial.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
 
@@ -75,7 +76,7 @@ export class LlmHandler {
       await deliverHookAnswer(call, response);
       return;
     }
-    if (llm.evaluateInput !== null) await llm.evaluateInput(call.request);
+    if (llm.evaluateInput !== null) await judgeInput(call, llm.evaluateInput);
     if (call.pipeline.accounts !== null) await reserve(call, call.pipeline.accounts, this.#router);
     const routed = await this.#trial.run(call);
     call.answered = routed !== null;
@@ -115,6 +116,14 @@ async function applyRequestHooks(call: Call): Promise<Readonly<Record<string, un
   const { request, response } = await onRequest(before);
   if (request.body !== before.body) call.body = JsonBody.of(request.body, call.surface);
   return response;
+}
+
+/** What is masked never reaches the upstream. */
+async function judgeInput(call: Call, evaluateInput: NonNullable<LlmPhases['evaluateInput']>): Promise<void> {
+  const { request } = call;
+  const spans = await evaluateInput(request);
+  if (spans === undefined || spans.length === 0) return;
+  call.body = JsonBody.of(maskRequest(request.body, spans), call.surface);
 }
 
 async function deliver(call: Call, routed: Routed): Promise<void> {

@@ -1,7 +1,9 @@
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmSurface } from '../plugin-api/llm.ts';
+import type { JsonObject } from './json-value.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Surface } from './surface/surface.ts';
+import { textOfRequest } from './text/request-text.ts';
 
 /** What a request is made of besides its body. */
 export interface CallScope {
@@ -18,15 +20,33 @@ export interface CallScope {
  * @throws GatewayError `invalid_json`, for repeated keys: see {@link RequestBody.guarded}
  */
 export function toLlmRequest(scope: CallScope, body: RequestBody): LlmRequest {
-  return Object.freeze({
-    id: scope.id,
-    surface: scope.surface.name,
-    model: body.model,
-    stream: body.stream,
-    body: body.guarded(),
-    identity: scope.identity,
-    signal: scope.abort(),
-  });
+  return new GuardedLlmRequest(scope, body);
+}
+
+/** Own members but for `text`, which is put together when it is read: a change of the body must change it too. */
+class GuardedLlmRequest implements LlmRequest {
+  readonly id: string;
+  readonly surface: LlmSurface;
+  readonly model: string;
+  readonly stream: boolean;
+  readonly body: JsonObject;
+  readonly identity: Identity | null;
+  readonly signal: AbortSignal;
+
+  constructor(scope: CallScope, body: RequestBody) {
+    this.id = scope.id;
+    this.surface = scope.surface.name;
+    this.model = body.model;
+    this.stream = body.stream;
+    this.body = body.guarded();
+    this.identity = scope.identity;
+    this.signal = scope.abort();
+    Object.freeze(this);
+  }
+
+  get text(): string {
+    return textOfRequest(this.body);
+  }
 }
 
 /**
@@ -55,6 +75,10 @@ export class LazyLlmRequest implements LlmRequest {
 
   get body(): Readonly<Record<string, unknown>> {
     return this.#body.guarded();
+  }
+
+  get text(): string {
+    return textOfRequest(this.body);
   }
 
   get signal(): AbortSignal {

@@ -1,3 +1,4 @@
+import { toObserved } from './answer/observed.ts';
 import type { Call } from './call.ts';
 import { isObject } from './json-value.ts';
 import { parseEvents, type SseEvent } from './sse.ts';
@@ -15,6 +16,8 @@ export class Relay implements EventSink {
   readonly finished: Promise<UpstreamFailure | null>;
   readonly #settle: (failure: UpstreamFailure | null) => void;
   readonly #call: Call;
+  /** What has been sent, for those who look at it afterwards; `null`: nobody does. */
+  readonly #kept: Buffer[] | null;
   #last: Buffer | null = null;
 
   constructor(call: Call) {
@@ -22,6 +25,7 @@ export class Relay implements EventSink {
     this.finished = promise;
     this.#settle = resolve;
     this.#call = call;
+    this.#kept = call.llm.observeOutput === null ? null : [];
   }
 
   open(status: number, headers: AnswerHeaders): void {
@@ -33,6 +37,7 @@ export class Relay implements EventSink {
   write(events: Buffer): boolean {
     if (this.#last === null) this.#readFirst(events);
     this.#last = events;
+    this.#kept?.push(events);
     return this.#call.answer.write(events);
   }
 
@@ -40,6 +45,7 @@ export class Relay implements EventSink {
     this.#call.answer.end(events);
     if (this.#last === null) this.#readFirst(events);
     this.#readLast(events);
+    if (this.#kept !== null) this.#observe([...this.#kept, events]);
     this.#settle(null);
   }
 
@@ -49,6 +55,17 @@ export class Relay implements EventSink {
 
   stop(): void {
     this.#settle(null);
+  }
+
+  /** The client has its answer: looking at it costs the request nothing. */
+  #observe(reads: readonly Buffer[]): void {
+    const call = this.#call;
+    const { stream } = call.surface;
+    if (stream === null) return;
+    setImmediate(() => {
+      const response = toObserved(call, stream, reads);
+      if (response !== null) call.llm.observeOutput?.(call.request, response);
+    });
   }
 
   /** Often nobody wants to know, and only some dialects count anything in the first event. */

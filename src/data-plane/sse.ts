@@ -104,10 +104,12 @@ export function endsWithDone(events: Buffer): boolean {
 /** The events in `bytes`, which holds whole events only (see {@link EventCutter}). */
 export function parseEvents(bytes: Buffer): SseEvent[] {
   const events: SseEvent[] = [];
+  // Nearly every upstream ends its lines with line feeds alone: they are found by a native search.
+  const hasReturns = bytes.includes(CR);
   let start = 0;
   let data: string | null = null;
   for (let at = 0; at < bytes.length; ) {
-    const end = endOfLine(bytes, at);
+    const end = hasReturns ? endOfLine(bytes, at) : endOfFedLine(bytes, at);
     const next = afterBreak(bytes, end);
     if (end === at) {
       if (start < at) events.push({ data, raw: bytes.subarray(start, next) });
@@ -143,6 +145,11 @@ function endOfLine(bytes: Buffer, from: number): number {
   let at = from;
   while (at < bytes.length && bytes[at] !== LF && bytes[at] !== CR) at++;
   return at;
+}
+
+function endOfFedLine(bytes: Buffer, from: number): number {
+  const end = bytes.indexOf(LF, from);
+  return end === -1 ? bytes.length : end;
 }
 
 function afterBreak(bytes: Buffer, end: number): number {

@@ -184,15 +184,15 @@ export class Trial {
 }
 
 /**
- * How a streamed answer reaches the client: relayed as it comes while nobody hooks it, event by event when somebody
- * does, and not at all before its end (`null`) when a block evaluator has to judge it, or when the client wants JSON.
+ * How a streamed answer reaches the client: relayed as it comes while nobody may change it, event by event when hooks
+ * or evaluators may, and not before its end (`null`) when the client wants JSON.
  */
 function sinkFor(call: Call): Relay | EventQueue | null {
-  const { onChunk, onResponse, evaluateOutput, observeOutput } = call.llm;
+  const { onChunk, onResponse, evaluateOutput } = call.llm;
   const { stream, answer } = call.surface;
   if (answer === 'bytes') return new Relay(call);
-  if (!call.stream || stream === null || evaluateOutput !== null) return null;
-  return onChunk === null && onResponse === null && observeOutput === null
+  if (!call.stream || stream === null) return null;
+  return onChunk === null && onResponse === null && evaluateOutput === null
     ? new Relay(call)
     : new EventQueue(call);
 }

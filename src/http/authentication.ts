@@ -1,9 +1,9 @@
 import { clientErrorStatus, GatewayError, isGatewayError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import type { Pipeline } from '../pipeline/types.ts';
-import type { AuthRequest } from '../plugin-api/auth.ts';
+import type { AuthRequest, Identity } from '../plugin-api/auth.ts';
 import { toClientError } from '../wire/error-response.ts';
-import type { GatewayRequest } from '../wire/message.ts';
+import { type GatewayRequest, identify } from '../wire/message.ts';
 import { pathOf } from './guards.ts';
 
 /**
@@ -12,12 +12,14 @@ import { pathOf } from './guards.ts';
  * @throws GatewayError with the 4xx status of the provider's answer; else `auth_unavailable`
  */
 export async function authenticate(auth: NonNullable<Pipeline['auth']>, req: GatewayRequest): Promise<void> {
+  let identity: unknown;
   try {
-    req.identity = deepFreeze(await auth(new RequestView(req)));
+    identity = await auth(new RequestView(req));
   } catch (thrown) {
     throw toAuthError(thrown);
   }
-  if (req.identity === null || typeof req.identity !== 'object') throw unavailable(undefined);
+  if (!isIdentity(identity)) throw unavailable(undefined);
+  identify(req, deepFreeze(identity));
 }
 
 /**
@@ -63,6 +65,10 @@ class RequestView implements AuthRequest {
     const value = this.#source.headers[key];
     return Array.isArray(value) ? value.join(', ') : value;
   }
+}
+
+function isIdentity(value: unknown): value is Identity {
+  return typeof value === 'object' && value !== null;
 }
 
 function toAuthError(thrown: unknown): GatewayError {

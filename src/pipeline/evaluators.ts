@@ -1,12 +1,12 @@
 import { type CallSite, type Containment, isAnswer } from '../containment/containment.ts';
 import { GatewayError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
-import type { Evaluator, Verdict } from '../plugin-api/evaluator.ts';
+import type { Evaluator, MaskSpan, Verdict } from '../plugin-api/evaluator.ts';
 import type { LlmRequest, LlmResponse } from '../plugin-api/llm.ts';
 import { invoke, type Member } from './member.ts';
 import type { LlmPhases } from './types.ts';
 
-type EvaluatorPhases = Pick<LlmPhases, 'evaluateInput' | 'evaluateOutput' | 'observeOutput'>;
+type EvaluatorPhases = Pick<LlmPhases, 'evaluateInput' | 'evaluateOutput' | 'outputWindow' | 'observeOutput'>;
 type Side = 'input' | 'output';
 
 interface Entry {
@@ -32,9 +32,11 @@ export function compileEvaluators(containment: Containment, members: readonly Me
   const judge = createJudge(containment);
   const observeInput = observers(judge, 'input', having('input', 'observe'));
   const blockInput = blockers(judge, 'input', having('input', 'block'));
+  const blockOutput = having('output', 'block');
   return {
     evaluateInput: both(observeInput, blockInput),
-    evaluateOutput: blockers(judge, 'output', having('output', 'block')),
+    evaluateOutput: blockers(judge, 'output', blockOutput),
+    outputWindow: Math.max(0, ...blockOutput.map(({ evaluator }) => windowOf(evaluator))),
     observeOutput: observers(judge, 'output', having('output', 'observe')),
   };
 }
@@ -45,7 +47,7 @@ function createJudge(containment: Containment): Judge {
       owner: member.owner,
       phase: 'evaluator',
       what: `evaluator "${evaluator.name}"`,
-      check: checkVerdict,
+      check: (value) => checkVerdict(value, response ?? request),
     };
     return invoke(containment, member.gate, site, request.id, () =>
       side === 'output' && response !== null
@@ -55,20 +57,26 @@ function createJudge(containment: Containment): Judge {
   };
 }
 
-type Block = (request: LlmRequest, response?: LlmResponse) => Promise<void>;
+type Block = (request: LlmRequest, response?: LlmResponse) => Promise<readonly MaskSpan[]>;
 type Observe = (request: LlmRequest, response?: LlmResponse) => void;
 
-/** `block` evaluators one after the other: the first that refuses or fails ends it. */
+/**
+ * `block` evaluators one after the other: the first that refuses or fails ends it. All judge the same text, so that
+ * the masks of several add up.
+ */
 function blockers(judge: Judge, side: Side, entries: readonly Entry[]): Block | null {
   if (entries.length === 0) return null;
   return async (request, response) => {
     freeze(request, response);
+    let masks: readonly MaskSpan[] = NO_MASKS;
     for (const entry of entries) {
       const verdict = await judge(entry, side, request, response ?? null).catch((thrown) =>
         onFailure(entry, thrown),
       );
       if (verdict.action === 'block') throw blocked(entry, verdict);
+      if (verdict.action === 'mask') masks = [...masks, ...verdict.spans];
     }
+    return masks;
   };
 }
 
@@ -76,8 +84,11 @@ function blockers(judge: Judge, side: Side, entries: readonly Entry[]): Block | 
 function observers(judge: Judge, side: Side, entries: readonly Entry[]): Observe | null {
   if (entries.length === 0) return null;
   return (request, response) => {
-    freeze(request, response);
-    for (const entry of entries) judge(entry, side, request, response ?? null).catch(() => undefined);
+    // In a turn of its own: what an evaluator does before it first waits must not hold up the request.
+    setImmediate(() => {
+      freeze(request, response);
+      for (const entry of entries) judge(entry, side, request, response ?? null).catch(() => undefined);
+    });
   };
 }
 
@@ -85,8 +96,16 @@ function both(observe: Observe | null, block: Block | null): LlmPhases['evaluate
   if (observe === null) return block;
   return async (request) => {
     observe(request);
-    await block?.(request);
+    return block?.(request);
   };
+}
+
+/** Characters of a stream that are held back when an evaluator does not say. */
+const DEFAULT_WINDOW = 256;
+const NO_MASKS: readonly MaskSpan[] = Object.freeze([]);
+
+function windowOf({ window = DEFAULT_WINDOW }: Evaluator): number {
+  return window === 'all' ? Number.POSITIVE_INFINITY : window;
 }
 
 function freeze(request: LlmRequest, response: LlmResponse | undefined): void {
@@ -109,16 +128,36 @@ function blocked({ member, evaluator }: Entry, verdict: Verdict & { action: 'blo
   return new GatewayError('content_filter', message, { plugin: member.name });
 }
 
-function checkVerdict(value: unknown): Verdict {
+function checkVerdict(value: unknown, judged: { readonly text: string }): Verdict {
   if (value === undefined || value === null) return { action: 'pass' };
-  const { action, message } = (typeof value === 'object' && value !== null ? value : {}) as Record<
-    string,
-    unknown
-  >;
+  const { action, message, spans } = (typeof value === 'object' ? value : {}) as Record<string, unknown>;
   if (action === 'pass') return { action };
   if (action === 'block' && message === undefined) return { action };
   if (action === 'block' && typeof message === 'string') return { action, message };
+  if (action === 'mask' && Array.isArray(spans)) return { action, spans: checkSpans(spans, judged) };
   throw new Error(
-    `saw ${JSON.stringify(action) ?? typeof value}, expected { action: 'pass' | 'block', message? } or nothing`,
+    `saw ${JSON.stringify(action) ?? typeof value}, expected { action: 'pass' }, { action: 'block', message? }, { action: 'mask', spans } or nothing`,
   );
+}
+
+function checkSpans(spans: readonly unknown[], judged: { readonly text: string }): MaskSpan[] {
+  if (spans.length === 0) return [];
+  const { length } = judged.text;
+  return spans.map((span) => checkSpan(span, length));
+}
+
+function checkSpan(value: unknown, length: number): MaskSpan {
+  const { start, end, replacement } = (typeof value === 'object' && value !== null ? value : {}) as Partial<
+    Record<string, unknown>
+  >;
+  const fits = isOffset(start, length) && isOffset(end, length) && start < end;
+  if (fits && replacement === undefined) return { start, end };
+  if (fits && typeof replacement === 'string') return { start, end, replacement };
+  throw new Error(
+    `saw the span { start: ${String(start)}, end: ${String(end)}, replacement: ${typeof replacement} }, expected 0 <= start < end <= ${length} and a text or nothing`,
+  );
+}
+
+function isOffset(value: unknown, length: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= length;
 }

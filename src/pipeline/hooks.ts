@@ -1,7 +1,8 @@
 import { type CallSite, type Containment, ignoreResult, isAnswer } from '../containment/containment.ts';
 import { GatewayError, isGatewayError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
-import type { LlmChunk, LlmHooks, LlmRequest, LlmResponse } from '../plugin-api/llm.ts';
+import type { LlmHooks, LlmRequest, LlmResponse } from '../plugin-api/llm.ts';
+import type { LlmDelta, LlmEvent } from '../plugin-api/llm-event.ts';
 import { invoke, type Member } from './member.ts';
 import { notStarted } from './middleware.ts';
 import type { LlmPhases, RequestOutcome } from './types.ts';
@@ -97,20 +98,39 @@ function onRoute(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onRo
   };
 }
 
+/** Each hook sees what the one before has left of the event; one that fails is as if it had returned nothing. */
 function onChunk(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onChunk'] {
   if (entries.length === 0) return null;
   return async (request, first) => {
-    let chunk: LlmChunk = deepFreeze(first);
+    let events: EventList = [first];
     for (const entry of entries) {
-      const current = chunk;
-      const result = await runner.run(entry, 'onChunk', request, checkChunk, () =>
-        entry.hooks.onChunk?.(request, current),
-      );
-      if (result === null) return null;
-      if (result !== undefined) chunk = result;
+      const left: (LlmEvent | LlmDelta)[] = [];
+      for (const event of events) left.push(...(await passEvent(runner, entry, request, event, first)));
+      events = left;
     }
-    return chunk;
+    return events;
   };
+}
+
+type EventList = readonly (LlmEvent | LlmDelta)[];
+
+async function passEvent(
+  runner: HookRunner,
+  entry: Entry,
+  request: LlmRequest,
+  event: LlmEvent | LlmDelta,
+  { raw }: LlmEvent,
+): Promise<EventList> {
+  // A delta that another hook has made comes without the surface's event.
+  const whole = Object.freeze('raw' in event ? event : { id: null, name: null, ...event, raw }) as LlmEvent;
+  const result = await runner.run(
+    entry,
+    'onChunk',
+    request,
+    (value) => checkEvents(value, whole),
+    () => entry.hooks.onChunk?.(request, whole),
+  );
+  return result ?? [whole];
 }
 
 function onResponse(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onResponse'] {
@@ -122,10 +142,18 @@ function onResponse(runner: HookRunner, entries: readonly Entry[]): LlmPhases['o
       const result = await runner.run(entry, 'onResponse', request, checkBodyResult, () =>
         entry.hooks.onResponse?.(request, current),
       );
-      if (result?.body !== undefined) response = deepFreeze({ ...response, body: result.body });
+      if (result?.body !== undefined) response = withAnswer(response, result.body);
     }
     return response;
   };
+}
+
+/** Of a stream too, whose body is put together when it is read. */
+function withAnswer(
+  { text, final, usage }: LlmResponse,
+  body: Readonly<Record<string, unknown>>,
+): LlmResponse {
+  return deepFreeze({ body, text, final, usage });
 }
 
 /** Observes: the client has its error already. */
@@ -143,7 +171,9 @@ function onError(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onEr
 /** A changed body changes what the gateway acts on as well: the model asked for, and whether to stream. */
 function withBody(request: LlmRequest, body: Readonly<Record<string, unknown>>): LlmRequest {
   const model = typeof body.model === 'string' ? body.model : request.model;
-  return Object.freeze({ ...request, body: deepFreeze(body), model, stream: body.stream === true });
+  const changed = { ...request, body: deepFreeze(body), model, stream: body.stream === true };
+  // With its prototype: what a request computes from its body (`text`) is to follow the new one.
+  return Object.freeze(Object.assign(Object.create(Object.getPrototypeOf(request)) as LlmRequest, changed));
 }
 
 type RequestResult = { readonly body?: Record<string, unknown>; readonly response?: Record<string, unknown> };
@@ -160,9 +190,30 @@ function checkBodyResult(value: unknown): { readonly body: Record<string, unknow
   return { body: copied(asObject(value, 'nothing or { body }').body, 'nothing or { body }') };
 }
 
-function checkChunk(value: unknown): LlmChunk | null | undefined {
-  if (value === undefined || value === null) return value;
-  return copied(value, 'a chunk, null or nothing');
+const DELTAS: readonly unknown[] = ['text', 'reasoning', 'tool-input'];
+const EXPECTED_EVENT =
+  'nothing, null, the event, or deltas { type, choice, index, text }; the event of the surface itself is read-only, as event.raw';
+
+/** `undefined`: the event goes on as it is. */
+function checkEvents(value: unknown, event: LlmEvent): EventList | undefined {
+  if (value === undefined || value === event) return undefined;
+  if (value === null) return [];
+  if (!Array.isArray(value)) return [checkEvent(value, event)];
+  return value.map((each) => checkEvent(each, event));
+}
+
+function checkEvent(value: unknown, event: LlmEvent): LlmEvent | LlmDelta {
+  if (value === event) return event;
+  const { type, choice, index, text } = asObject(value, EXPECTED_EVENT);
+  // A copy of the event, from another process say, stands for the event.
+  if (type === event.type && !DELTAS.includes(type)) return event;
+  if (DELTAS.includes(type) && isIndex(choice) && isIndex(index) && typeof text === 'string')
+    return { type: type as LlmDelta['type'], choice, index, text };
+  throw new Error(`saw an object of type ${JSON.stringify(type) ?? 'undefined'}, expected ${EXPECTED_EVENT}`);
+}
+
+function isIndex(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0;
 }
 
 /** What would reach the wire of it, and nothing of the plugin's own. What is no JSON is refused here, as its fault. */

@@ -1,8 +1,10 @@
 import type { EmbeddingModelV4, LanguageModelV4 } from '@ai-sdk/provider';
 import type { RequestHandler } from 'express';
 import type { AuthRequest, Identity, UsageEstimate, UsageOutcome } from '../plugin-api/auth.ts';
+import type { MaskSpan } from '../plugin-api/evaluator.ts';
 import type { CallRecord } from '../plugin-api/exporter.ts';
-import type { LlmChunk, LlmRequest, LlmRequestResult, LlmResponse } from '../plugin-api/llm.ts';
+import type { LlmRequest, LlmRequestResult, LlmResponse } from '../plugin-api/llm.ts';
+import type { LlmDelta, LlmEvent } from '../plugin-api/llm-event.ts';
 import type { ProviderDeployment, ProviderResponse } from '../plugin-api/provider.ts';
 import type { Candidate, RouteDecision, RouteResult } from '../plugin-api/routing.ts';
 import type { Storage } from '../plugin-api/storage.ts';
@@ -55,14 +57,20 @@ export interface Reserved {
 export interface LlmPhases {
   /** All `onRequest` hooks in turn. Resolves to the request to go on with, or to the answer that a hook gave. */
   readonly onRequest: ((request: LlmRequest) => Promise<RequestOutcome>) | null;
-  /** `input` of all evaluators. Throws 400 `content_filter` or 503 `evaluator_unavailable`. */
-  readonly evaluateInput: ((request: LlmRequest) => Promise<void>) | null;
+  /** `input` of all evaluators. Resolves to their masks. Throws 400 `content_filter` or 503 `evaluator_unavailable`. */
+  readonly evaluateInput: ((request: LlmRequest) => Promise<readonly MaskSpan[] | undefined>) | null;
   readonly onRoute: ((request: LlmRequest, route: RouteDecision) => Promise<void>) | null;
-  /** `null` as the result: the chunk is dropped. */
-  readonly onChunk: ((request: LlmRequest, chunk: LlmChunk) => Promise<LlmChunk | null>) | null;
-  /** `output` of the `block` evaluators. Throws like {@link evaluateInput}. */
-  readonly evaluateOutput: ((request: LlmRequest, response: LlmResponse) => Promise<void>) | null;
-  /** `output` of the `observe` evaluators. Returns at once. */
+  /** All `onChunk` hooks in turn. Resolves to what goes on in place of the event. */
+  readonly onChunk:
+    | ((request: LlmRequest, event: LlmEvent) => Promise<readonly (LlmEvent | LlmDelta)[]>)
+    | null;
+  /** `output` of the `block` evaluators. Resolves and throws like {@link evaluateInput}. */
+  readonly evaluateOutput:
+    | ((request: LlmRequest, response: LlmResponse) => Promise<readonly MaskSpan[] | undefined>)
+    | null;
+  /** How many characters of a stream those evaluators want held back: the widest of their windows. */
+  readonly outputWindow: number;
+  /** `output` of the `observe` evaluators. Returns at once, and runs none of their code before it does. */
   readonly observeOutput: ((request: LlmRequest, response: LlmResponse) => void) | null;
   readonly onResponse: ((request: LlmRequest, response: LlmResponse) => Promise<LlmResponse>) | null;
   readonly onError: ((request: LlmRequest, error: Error) => void) | null;

@@ -28,7 +28,7 @@ export type {
 } from './auth.ts';
 export { PLUGIN_CAPABILITIES, PluginCapability } from './capability.ts';
 export type { OutboundInit, PluginContext, PluginModels, PluginSettings, PluginTools } from './context.ts';
-export type { Evaluator, Verdict } from './evaluator.ts';
+export type { Evaluator, MaskSpan, Verdict } from './evaluator.ts';
 export type { CallRecord, Exporter } from './exporter.ts';
 export { FAILURE_MODES, FailureMode } from './failure-mode.ts';
 export type {
@@ -40,6 +40,21 @@ export type {
   LlmSurface,
   LlmUsage,
 } from './llm.ts';
+export type {
+  LlmDelta,
+  LlmDeltaEvent,
+  LlmErrorEvent,
+  LlmEvent,
+  LlmEventResult,
+  LlmFinishEvent,
+  LlmFinishReason,
+  LlmFirstTokenEvent,
+  LlmOtherEvent,
+  LlmReasoningEvent,
+  LlmTextEvent,
+  LlmToolInputEvent,
+  LlmUsageEvent,
+} from './llm-event.ts';
 export type { IsolationTier, PluginDependency, PluginMetadata } from './metadata.ts';
 export type { Counter, Gauge, Histogram, MetricLabels, MetricOptions, PluginMetrics } from './metrics.ts';
 export type { ModelInfo } from './models.ts';

@@ -1,4 +1,5 @@
 import type { Identity } from './auth.ts';
+import type { LlmEvent, LlmEventResult } from './llm-event.ts';
 import type { RouteDecision } from './routing.ts';
 
 type MaybePromise<T> = T | Promise<T>;
@@ -28,6 +29,11 @@ export interface LlmRequest {
   readonly stream: boolean;
   /** The client's JSON body, in the surface's own shape. */
   readonly body: Readonly<Record<string, unknown>>;
+  /**
+   * All texts of the body, joined by line feeds: every string in it but names, ids, types and files in base64. Put
+   * together when it is read.
+   */
+  readonly text: string;
   /** `null` when no auth provider is loaded. */
   readonly identity: Identity | null;
   /** Aborted when the client is gone. */
@@ -44,17 +50,19 @@ export type LlmRequestResult =
 /** An upstream's answer as hooks and evaluators see it. Frozen. */
 export interface LlmResponse {
   /**
-   * The answer in the surface's own shape. A streamed answer is put together from its chunks; that of `responses` is
-   * the one that its last event carries.
+   * The answer in the surface's own shape. A streamed answer is put together from its events, and holds what has come
+   * so far while {@link LlmResponse.final} is false; that of `responses` is the one that its last event carries.
    */
   readonly body: Readonly<Record<string, unknown>>;
   /**
    * All that a reader of the answer gets to see, joined by line feeds: choices with refusals, reasoning and the
    * arguments of tool calls; for `responses` and `messages` what goes into and comes out of tool calls too; for
    * `images.generations` the revised prompts, for `rerank` the documents that are returned. Empty for `embeddings`,
-   * `moderations` and `messages.count_tokens`.
+   * `moderations` and `messages.count_tokens`. Of a stream, what has come so far.
    */
   readonly text: string;
+  /** False while a stream goes on; true for the whole answer. */
+  readonly final: boolean;
   readonly usage: LlmUsage | null;
 }
 
@@ -69,7 +77,7 @@ export interface LlmUsage {
   readonly cacheWriteTokens?: number;
 }
 
-/** One event of a streamed answer, in the surface's own shape. */
+/** One event of a streamed answer, or a whole one, in the surface's own shape. */
 export type LlmChunk = Readonly<Record<string, unknown>>;
 
 /**
@@ -90,8 +98,11 @@ export interface LlmHooks {
   onRequest?(request: LlmRequest): MaybePromise<LlmRequestResult>;
   /** After the choice of a deployment. Observes. */
   onRoute?(request: LlmRequest, route: RouteDecision): MaybePromise<void>;
-  /** Each event of a streamed answer: another chunk, `null` to drop it, nothing to leave it as it is. */
-  onChunk?(request: LlmRequest, chunk: LlmChunk): MaybePromise<LlmChunk | null | undefined | void>;
+  /**
+   * Each event of an answer, in the same form for every surface, streamed or not. May change, hold back or drop it: see
+   * {@link LlmEventResult}.
+   */
+  onChunk?(request: LlmRequest, event: LlmEvent): MaybePromise<LlmEventResult>;
   /** The whole answer. May return another body when the answer is not streamed. */
   onResponse?(
     request: LlmRequest,

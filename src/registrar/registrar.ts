@@ -220,6 +220,13 @@ class RegistrarBuilder {
         'mode "block" or "observe"',
       );
     }
+    if (!isWindow(evaluator.window)) {
+      throw this.#check.error(
+        'evaluator()',
+        `window ${JSON.stringify(evaluator.window) ?? typeof evaluator.window}`,
+        'a number of characters from 0, or "all"',
+      );
+    }
     if (evaluator.input === undefined && evaluator.output === undefined) {
       throw this.#check.error(
         'evaluator()',
@@ -233,4 +240,9 @@ class RegistrarBuilder {
 
 function listed(capabilities: readonly PluginCapability[]): string {
   return capabilities.length === 0 ? 'none' : capabilities.join(', ');
+}
+
+/** Of plain JavaScript, anything may come. */
+function isWindow(value: unknown): boolean {
+  return value === undefined || value === 'all' || (typeof value === 'number' && value >= 0);
 }

@@ -1,6 +1,9 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Identity } from '../plugin-api/auth.ts';
 
+/** Says who a request comes from: the auth phase's right alone, since `req` itself is in the hands of plugins. */
+export let identify: (req: GatewayRequest, identity: Identity) => void;
+
 /**
  * The server's own request class. It declares every field that the gateway hangs on a request, so that all requests
  * share one shape; `http/app.ts` puts Express's prototype behind it, so that none is set per request.
@@ -8,12 +11,22 @@ import type { Identity } from '../plugin-api/auth.ts';
 export class GatewayRequest extends IncomingMessage {
   /** The request id, as in `x-request-id`. */
   id: string = '';
-  /** Who asks; `null` before authentication and when no auth provider is loaded. */
-  identity: Identity | null = null;
+  #identity: Identity | null = null;
   /** `performance.now()` at arrival. */
   receivedAt: number = 0;
   /** The body as a middleware left it (Express's convention); `undefined` while nobody has read it. */
   declare body: unknown;
+
+  static {
+    identify = (req, identity) => {
+      req.#identity = identity;
+    };
+  }
+
+  /** Who asks; `null` before authentication and when no auth provider is loaded. No handler can change it. */
+  get identity(): Identity | null {
+    return this.#identity;
+  }
 }
 
 /** The server's own response class; see {@link GatewayRequest}. */

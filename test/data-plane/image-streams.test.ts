@@ -37,7 +37,7 @@ describe('a stream of /v1/images/generations', () => {
   it('is put together for those who read the answer', async (t) => {
     const bodies: object[] = [];
     const { url } = await gateway(t, stream(PARTS), {
-      observeOutput: (_request, { body }) => void bodies.push(body),
+      evaluateOutput: async (_request, { body }) => void bodies.push(body),
     });
     assert.equal(await (await postTo(url, PATH, ASK)).text(), PARTS.join(''));
     assert.deepEqual(bodies, [{ created: 2, data: [{ b64_json: IMAGE }], quality: 'high', usage: USAGE }]);

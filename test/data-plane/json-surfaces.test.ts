@@ -106,7 +106,7 @@ for (const [path, surface, fields, answer, said, tokens] of SURFACES) {
             note(request, response);
             return response;
           },
-          evaluateOutput: async (request, response) => note(request, response),
+          evaluateOutput: async (request, response) => void note(request, response),
         },
       });
       const response = await postTo(url, path, JSON.stringify({ model: 'gpt-4o', ...fields }));

@@ -81,7 +81,7 @@ const RICH_USAGE = {
   cacheWriteTokens: 20,
 };
 
-const RICH_TEXT = 'Let me see\nThe weather\n{"city":"Paris"}';
+const RICH_TEXT = 'Let me see\nThe weather\nsunny\n{"city":"Paris"}';
 
 describe('POST /v1/messages', () => {
   it('passes request and answer through byte for byte, with the key of the deployment', async (t) => {
@@ -226,7 +226,7 @@ describe('a stream of /v1/messages', () => {
   it('is put together with thoughts, citations and the input of tools', async (t) => {
     const seen: LlmResponse[] = [];
     const { url } = await gateway(t, stream(RICH_STREAM), {
-      llm: { observeOutput: (_request, response) => void seen.push(response) },
+      llm: { evaluateOutput: async (_request, response) => void seen.push(response) },
     });
     assert.equal(await (await postTo(url, '/v1/messages', ASK_STREAM)).text(), RICH_STREAM.join(''));
     assert.partialDeepStrictEqual(seen[0]?.body, RICH);
@@ -237,17 +237,17 @@ describe('a stream of /v1/messages', () => {
     const seen: string[] = [];
     const cut = RICH_STREAM.filter((event) => !event.includes('aris'));
     const { url } = await gateway(t, stream(cut), {
-      llm: { observeOutput: (_request, { text: said }) => void seen.push(said) },
+      llm: { evaluateOutput: async (_request, { text: said }) => void seen.push(said) },
     });
     await (await postTo(url, '/v1/messages', ASK_STREAM)).text();
-    assert.deepEqual(seen, ['Let me see\nThe weather\n{"city":"P']);
+    assert.deepEqual(seen, ['Let me see\nThe weather\nsunny\n{"city":"P']);
   });
 
   it('is made of a message in one piece, and makes the same message again', async (t) => {
     const whole = anthropicMessage('', RICH);
     const seen: LlmResponse[] = [];
     const { url } = await gateway(t, json(whole), {
-      llm: { observeOutput: (_request, response) => void seen.push(response) },
+      llm: { evaluateOutput: async (_request, response) => void seen.push(response) },
     });
     const body = await (await postTo(url, '/v1/messages', ASK_STREAM)).text();
     assert.deepEqual(seen[0]?.body, whole);

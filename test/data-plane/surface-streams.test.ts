@@ -92,7 +92,9 @@ for (const [path, parts, end, whole] of SURFACES) {
 
     it('goes through onChunk event by event, its end after everybody has agreed', async (t) => {
       const { url } = await gateway(t, stream(parts), {
-        onChunk: async (_request, chunk) => JSON.parse(JSON.stringify(chunk).replaceAll('two', '***')),
+        onChunk: async (_request, event) => [
+          'text' in event ? { ...event, text: event.text.replaceAll('two', '***') } : event,
+        ],
       });
       const body = await (await postTo(url, path, BODY)).text();
       assert.equal(body, bytes.toString().replaceAll('two', '***'));
@@ -157,18 +159,10 @@ describe('a stream of /v1/responses', () => {
       typed('response.completed', { response: responseOf('', { output: [] }) }),
     ];
     const { url } = await gateway(t, stream(parts), {
-      observeOutput: (_request, { text }) => void seen.push(text),
+      evaluateOutput: async (_request, { text }) => void seen.push(text),
     });
     await (await postTo(url, '/v1/responses', BODY)).text();
     assert.deepEqual(seen, [SAID]);
-  });
-
-  it('whose end a hook drops ends in an error event', async (t) => {
-    const { url } = await gateway(t, stream(responseStream(WORDS)), {
-      onChunk: async (_request, chunk) => (chunk.type === 'response.completed' ? null : chunk),
-    });
-    const body = await (await postTo(url, '/v1/responses', BODY)).text();
-    assert.equal(JSON.parse(dataOf(body).at(-1) ?? '').code, 'plugin_error');
   });
 });
 

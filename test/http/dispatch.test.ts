@@ -145,6 +145,22 @@ test('an auth provider sees a frozen view of the request', async (t) => {
   assert.equal(seen.headers.constructor, undefined);
 });
 
+test('no handler can change who a request comes from', async (t) => {
+  const running = await start(t, {
+    dataPlane: WHO_AM_I,
+    pipeline: () =>
+      emptyPipeline({
+        auth: async () => ({ id: 'team' }),
+        middleware: (req, _res, next) => {
+          assert.throws(() => Object.assign(req, { identity: { id: 'root' } }), TypeError);
+          next();
+        },
+      }),
+  });
+  const answer = await send(running, 'POST', CHAT);
+  assert.deepEqual(JSON.parse(answer.text).identity, { id: 'team' });
+});
+
 test('middleware runs after authentication and before the data plane, whose path it may change', async (t) => {
   const running = await start(t, {
     dataPlane: WHO_AM_I,

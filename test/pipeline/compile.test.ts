@@ -42,6 +42,7 @@ describe('a pipeline', () => {
         onError: null,
         evaluateInput: null,
         evaluateOutput: null,
+        outputWindow: 0,
         observeOutput: null,
         inputGuard: null,
         outputGuard: null,

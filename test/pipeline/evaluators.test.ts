@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Containment } from '../../src/containment/containment.ts';
 import { compileEvaluators } from '../../src/pipeline/evaluators.ts';
 import type { Member } from '../../src/pipeline/member.ts';
-import type { Evaluator } from '../../src/plugin-api/evaluator.ts';
+import type { Evaluator, MaskSpan } from '../../src/plugin-api/evaluator.ts';
 import { kinds, signal } from '../containment/support.ts';
 import {
   createGate,
@@ -35,15 +35,20 @@ const SIDES = ['input', 'output'] as const;
 async function evaluate(
   phases: ReturnType<typeof compileEvaluators>,
   side: (typeof SIDES)[number],
-): Promise<void> {
-  if (side === 'input') await phases.evaluateInput?.(llmRequest());
-  else await phases.evaluateOutput?.(llmRequest(), llmResponse());
+): Promise<readonly MaskSpan[] | undefined> {
+  if (side === 'input') return phases.evaluateInput?.(llmRequest());
+  return phases.evaluateOutput?.(llmRequest(), llmResponse());
 }
 
 describe('evaluator phases', () => {
   it('are null for a side that nobody judges', () => {
     const none = compile(createMember('a', () => undefined));
-    assert.deepEqual(none, { evaluateInput: null, evaluateOutput: null, observeOutput: null });
+    assert.deepEqual(none, {
+      evaluateInput: null,
+      evaluateOutput: null,
+      outputWindow: 0,
+      observeOutput: null,
+    });
     const input = compile(evaluating('a', { input: () => undefined }));
     assert.deepEqual([input.evaluateOutput, input.observeOutput], [null, null]);
     const output = compile(evaluating('a', { output: () => undefined, mode: 'observe' }));
@@ -148,6 +153,40 @@ for (const side of SIDES) {
       }
     });
 
+    it('masks what it judges: the masks of several add up', async () => {
+      const mask = (start: number, end: number, fields = {}): Record<string, unknown> => ({
+        [side]: () => ({ action: 'mask', spans: [{ start, end, ...fields }] }),
+      });
+      const phases = compile(evaluating('a', mask(0, 1)), evaluating('b', mask(1, 2, { replacement: '' })));
+      assert.deepEqual(await evaluate(phases, side), [
+        { start: 0, end: 1 },
+        { start: 1, end: 2, replacement: '' },
+      ]);
+      const blocked = compile(
+        evaluating('a', mask(0, 1)),
+        evaluating('b', { [side]: () => ({ action: 'block' }) }),
+      );
+      await assert.rejects(evaluate(blocked, side), { code: 'content_filter' });
+    });
+
+    for (const span of [
+      {},
+      null,
+      [0, 1],
+      { start: 0 },
+      { start: 1, end: 1 },
+      { start: -1, end: 1 },
+      { start: 0, end: 3 },
+      { start: 0, end: 0.5 },
+      { start: 0, end: 1, replacement: 7 },
+    ]) {
+      it(`that masks ${JSON.stringify(span)} of a text of two characters stops the request`, async () => {
+        const bad = evaluating('bad', { [side]: () => ({ action: 'mask', spans: [span] }) });
+        await assert.rejects(evaluate(compile(bad), side), { code: 'evaluator_unavailable' });
+        assert.deepEqual(kinds(bad.owner), ['evaluator invalid']);
+      });
+    }
+
     it('sees request and answer frozen', async () => {
       const seen: unknown[] = [];
       await evaluate(
@@ -164,7 +203,32 @@ for (const side of SIDES) {
   });
 }
 
+describe('the window of block evaluators', () => {
+  it('is the widest of those that judge answers', () => {
+    const judge = { output: () => undefined };
+    const windows = (...evaluators: object[]): number =>
+      compile(...evaluators.map((each) => evaluating('a', { ...each }))).outputWindow;
+    assert.equal(windows(judge), 256);
+    assert.equal(windows({ ...judge, window: 10 }, { ...judge, window: 20 }), 20);
+    assert.equal(windows({ ...judge, window: 10 }, { input: judge.output, window: 20 }), 10);
+    assert.equal(windows({ ...judge, window: 10 }, { ...judge, window: 'all' }), Number.POSITIVE_INFINITY);
+  });
+});
+
 describe('an observe evaluator', () => {
+  it('runs none of its code before the request goes on', async () => {
+    let ran = false;
+    const note = (): void => {
+      ran = true;
+    };
+    const phases = compile(evaluating('a', { mode: 'observe', input: note, output: note }));
+    await phases.evaluateInput?.(llmRequest());
+    phases.observeOutput?.(llmRequest(), llmResponse());
+    assert.equal(ran, false);
+    await turn();
+    assert.equal(ran, true);
+  });
+
   it('never holds up or refuses a request', async () => {
     const hanging = signal();
     const phases = compile(
@@ -187,6 +251,7 @@ describe('an observe evaluator', () => {
       evaluating('observe', { mode: 'observe', input: () => void asked.push('observe') }),
     );
     await phases.evaluateInput?.(llmRequest());
+    await turn();
     assert.deepEqual(asked.sort(), ['block', 'observe']);
   });
 

@@ -4,6 +4,7 @@ import { Containment } from '../../src/containment/containment.ts';
 import { compileHooks } from '../../src/pipeline/hooks.ts';
 import type { Member } from '../../src/pipeline/member.ts';
 import type { LlmHooks } from '../../src/plugin-api/llm.ts';
+import type { LlmEvent } from '../../src/plugin-api/llm-event.ts';
 import { kinds } from '../containment/support.ts';
 import {
   candidate,
@@ -28,6 +29,7 @@ function compile(...members: readonly Member[]): ReturnType<typeof compileHooks>
   return compileHooks(new Containment(), members);
 }
 
+const EVENT: LlmEvent = Object.freeze({ type: 'text', choice: 0, index: 0, text: 'a', raw: { choices: [] } });
 const ROUTE = { deployment: candidate('echo/0'), strategy: 'simple-shuffle', attempt: 1 };
 
 /** Runs one phase with proper arguments. */
@@ -40,7 +42,7 @@ async function run(phases: ReturnType<typeof compileHooks>, name: HookName): Pro
     case 'onRoute':
       return phases.onRoute?.(llmRequest(), ROUTE);
     case 'onChunk':
-      return phases.onChunk?.(llmRequest(), { choices: [] });
+      return phases.onChunk?.(llmRequest(), EVENT);
     case 'onResponse':
       return phases.onResponse?.(llmRequest(), llmResponse());
     case 'onError':
@@ -234,29 +236,55 @@ describe('onRequest', () => {
 });
 
 describe('onChunk', () => {
-  const chunk = Object.freeze({ choices: [{ delta: { content: 'a' } }] });
+  const delta = (text: string, fields: object = {}): object => ({
+    type: 'text',
+    choice: 0,
+    index: 0,
+    text,
+    ...fields,
+  });
+  const passed = (
+    ...hooks: ((request: unknown, event: LlmEvent) => unknown)[]
+  ): Promise<unknown> | undefined =>
+    compile(...hooks.map((hook, at) => hooked(`h${at}`, { onChunk: hook }))).onChunk?.(llmRequest(), EVENT);
 
-  it('passes chunks on, changes or drops them', async () => {
-    assert.deepEqual(
-      await compile(hooked('a', { onChunk: () => undefined })).onChunk?.(llmRequest(), chunk),
-      chunk,
-    );
-    assert.deepEqual(
-      await compile(hooked('a', { onChunk: () => ({ changed: true }) })).onChunk?.(llmRequest(), chunk),
-      { changed: true },
-    );
-    const dropping = compile(
-      hooked('a', { onChunk: () => null }),
-      hooked('b', { onChunk: () => assert.fail('called') }),
-    );
-    assert.equal(await dropping.onChunk?.(llmRequest(), chunk), null);
+  it('leaves events as they are, changes, multiplies or holds them back', async () => {
+    for (const same of [undefined, EVENT, [EVENT]]) assert.deepEqual(await passed(() => same), [EVENT]);
+    assert.deepEqual(await passed(() => ({ ...EVENT, text: 'b', raw: undefined })), [delta('b')]);
+    assert.deepEqual(await passed(() => [delta('held'), EVENT]), [delta('held'), EVENT]);
+    assert.deepEqual(await passed(() => null), []);
   });
 
-  for (const answer of ['x', 7, [], true]) {
-    it(`skips and counts a hook that answers ${JSON.stringify(answer)}`, async () => {
+  it('gives each hook what the one before has left', async () => {
+    const seen: string[] = [];
+    const note = (_request: unknown, event: LlmEvent): void =>
+      void seen.push('text' in event ? event.text : '', JSON.stringify(event.raw));
+    await passed(() => [delta('b'), delta('c')], note);
+    assert.deepEqual(seen, ['b', '{"choices":[]}', 'c', '{"choices":[]}']);
+    await passed(
+      () => null,
+      () => assert.fail('called'),
+    );
+  });
+
+  for (const [what, answer] of [
+    ['a text', 'x'],
+    ['a number', 7],
+    ['the event of the surface', { choices: [{ index: 0, delta: { content: 'a' } }] }],
+    ['a type that there is not', delta('a', { type: 'texts' })],
+    ['another type than that of the event', { type: 'finish', choice: 0 }],
+    ['a delta without a text', delta('a', { text: undefined })],
+    ['a delta without its place', delta('a', { index: undefined })],
+    ['a list with one of them', [EVENT, { choices: [] }]],
+  ] as const) {
+    it(`skips and counts a hook that answers with ${what}`, async () => {
       const bad = hooked('bad', { onChunk: () => answer });
-      assert.deepEqual(await compile(bad).onChunk?.(llmRequest(), chunk), chunk);
+      assert.deepEqual(await compile(bad).onChunk?.(llmRequest(), EVENT), [EVENT]);
       assert.deepEqual(kinds(bad.owner), ['hook invalid']);
+      assert.match(
+        bad.owner.failures[0]?.error.message ?? '',
+        /expected nothing, null, the event, or deltas/,
+      );
     });
   }
 });
@@ -269,7 +297,7 @@ describe('onResponse', () => {
       hooked('b', { onResponse: (_request: unknown, { body }: { body: unknown }) => void seen.push(body) }),
     ).onResponse?.(llmRequest(), llmResponse({ text: 'kept' }));
     assert.deepEqual(seen, [{ by: 'a' }]);
-    assert.deepEqual(response, { body: { by: 'a' }, text: 'kept', usage: null });
+    assert.deepEqual(response, { body: { by: 'a' }, text: 'kept', final: true, usage: null });
     assert.ok(Object.isFrozen(response?.body));
   });
 

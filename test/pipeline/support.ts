@@ -69,6 +69,7 @@ export function llmRequest(overrides: Partial<LlmRequest> = {}): LlmRequest {
     model: 'echo',
     stream: false,
     body: { model: 'echo', messages: [{ role: 'user', content: 'hi' }] },
+    text: 'hi',
     identity: null,
     signal: new AbortController().signal,
     ...overrides,
@@ -76,7 +77,7 @@ export function llmRequest(overrides: Partial<LlmRequest> = {}): LlmRequest {
 }
 
 export function llmResponse(overrides: Partial<LlmResponse> = {}): LlmResponse {
-  return { body: { choices: [] }, text: 'hi', usage: null, ...overrides };
+  return { body: { choices: [] }, text: 'hi', final: true, usage: null, ...overrides };
 }
 
 export function candidate(id: string): Candidate {

@@ -9,7 +9,7 @@ import type { DeploymentConfig, RoutingConfig } from '../../src/config/types.ts'
 import { createDataPlane, type DataPlane, type DataPlaneOptions } from '../../src/data-plane/data-plane.ts';
 import type { Pipeline } from '../../src/pipeline/types.ts';
 import type { Identity } from '../../src/plugin-api/auth.ts';
-import { GatewayRequest, GatewayResponse } from '../../src/wire/message.ts';
+import { GatewayRequest, GatewayResponse, identify } from '../../src/wire/message.ts';
 import { emptyPipeline } from './pipeline.ts';
 
 export interface ServedPlane {
@@ -43,7 +43,7 @@ export async function serve(t: TestContext, setup: PlaneSetup = {}): Promise<Ser
   const server = createServer(classes, async (req, res) => {
     req.receivedAt = performance.now();
     req.id = 'req-1';
-    req.identity = setup.identity ?? null;
+    if (setup.identity != null) identify(req, setup.identity);
     res.setHeader('x-request-id', req.id);
     await setup.before?.(req, res);
     const path = (req.url ?? '').split('?')[0] ?? '';

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { TestContext } from 'node:test';
 
 const ENTRY = join(import.meta.dirname, '../../src/index.ts');
 
@@ -37,8 +36,13 @@ export interface GatewayProcessOptions {
   readonly args?: readonly string[];
 }
 
+/** Where to put what has to be undone: a test's context, or whatever outlives several tests. */
+export interface Cleanup {
+  after(undo: () => unknown): void;
+}
+
 /** Writes files below a new temporary folder, which is removed after the test. */
-export function tempDir(t: TestContext, files: Readonly<Record<string, string>> = {}): string {
+export function tempDir(t: Cleanup, files: Readonly<Record<string, string>> = {}): string {
   const dir = mkdtempSync(join(tmpdir(), 'routeiq-test-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   writeFiles(dir, files);
@@ -53,17 +57,14 @@ export function writeFiles(dir: string, files: Readonly<Record<string, string>>)
 }
 
 /** Starts a gateway on a free port and waits until it is ready. It is ended after the test. */
-export async function startGateway(
-  t: TestContext,
-  options: GatewayProcessOptions = {},
-): Promise<GatewayProcess> {
+export async function startGateway(t: Cleanup, options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const gateway = spawnGateway(t, options);
   const line = await gateway.logged(({ event }) => event === 'ready');
   return Object.assign(gateway, { url: `http://127.0.0.1:${String(line.port)}` });
 }
 
 /** Starts a gateway without waiting; `url` is empty. */
-export function spawnGateway(t: TestContext, options: GatewayProcessOptions = {}): GatewayProcess {
+export function spawnGateway(t: Cleanup, options: GatewayProcessOptions = {}): GatewayProcess {
   const dir = options.dir ?? tempDir(t);
   writeFiles(dir, options.files ?? {});
   const child = spawn(process.execPath, ['--conditions=routeiq-source', ENTRY, ...(options.args ?? [])], {

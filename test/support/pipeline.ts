@@ -27,6 +27,7 @@ export function emptyPipeline(
       onRoute: null,
       onChunk: null,
       evaluateOutput: null,
+      outputWindow: 256,
       observeOutput: null,
       onResponse: null,
       onError: null,

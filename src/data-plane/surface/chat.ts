@@ -1,7 +1,9 @@
 import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { DONE_FRAMING } from '../framing.ts';
-import { isObject, type JsonObject, objectsIn, setMember, textsIn } from '../json-value.ts';
+import { isObject, type JsonObject, objectsIn, setMember } from '../json-value.ts';
+import type { AnswerReading } from '../text/slot.ts';
 import { type AssembledChoice, ChoiceAssembler, type ChoiceKind } from './choice-assembler.ts';
+import { readChoices } from './read-choices.ts';
 import type { StreamShape } from './surface.ts';
 import { usageOf } from './usage.ts';
 
@@ -10,15 +12,14 @@ export const CHAT_STREAM: StreamShape = Object.freeze({
   framing: DONE_FRAMING,
   usageOf: (chunk: LlmChunk, before: LlmUsage | null) => usageOf(chunk) ?? before,
   usageInFirst: false,
+  read: (chunk: LlmChunk) => readChoices(chunk, 'delta'),
   assembler: () => new ChoiceAssembler(CHAT_CHOICES),
   replay: (body: JsonObject, request: JsonObject) => toChunks(body, wantsUsage(request)),
 });
 
-/** All that a reader of the answer gets to see: text, refusals, reasoning and the arguments of tool calls. */
-export function textOfChat(body: JsonObject): string {
-  return objectsIn(body.choices)
-    .flatMap((choice) => textsOfMessage(choice.message))
-    .join('\n');
+/** A whole answer: all that its messages hold. */
+export function readChat(body: JsonObject): AnswerReading {
+  return readChoices(body, 'message');
 }
 
 /** A choice of a chat: deltas make a message. */
@@ -55,15 +56,6 @@ export function wantsUsage(requestBody: JsonObject): boolean {
 
 interface ChatChoice extends AssembledChoice {
   readonly message: Record<string, unknown>;
-}
-
-function textsOfMessage(message: unknown): string[] {
-  if (!isObject(message)) return [];
-  const calls = objectsIn(message.tool_calls).map((call) =>
-    isObject(call.function) ? call.function.arguments : undefined,
-  );
-  const texts = [message.content, message.refusal, message.reasoning_content, message.reasoning];
-  return textsIn([...texts, ...calls]);
 }
 
 /** Strings grow, tool calls are merged by their index, everything else is replaced. */

@@ -1,6 +1,9 @@
 import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { typedFraming } from '../framing.ts';
-import { type JsonObject, objectsIn, textsIn } from '../json-value.ts';
+import { type JsonObject, objectsIn } from '../json-value.ts';
+import type { AnswerReading } from '../text/slot.ts';
+import { TextCollector } from '../text/walk.ts';
+import { errorIn } from './read-choices.ts';
 import type { Assembler, StreamShape } from './surface.ts';
 import { usageOf } from './usage.ts';
 
@@ -14,6 +17,7 @@ export const IMAGE_STREAM: StreamShape = Object.freeze({
   framing: typedFraming([COMPLETED]),
   usageOf: (chunk: LlmChunk, before: LlmUsage | null) => usageOf(chunk) ?? before,
   usageInFirst: false,
+  read: readEvent,
   // The event that ends a stream ends the one image.
   maxChoices: 1,
   assembler: () => new ImageAssembler(),
@@ -21,9 +25,24 @@ export const IMAGE_STREAM: StreamShape = Object.freeze({
 });
 
 /** The prompts as the model has rewritten them. */
-export function textOfImages(body: JsonObject): string {
-  return textsIn(objectsIn(body.data).map(({ revised_prompt: prompt }) => prompt)).join('\n');
+export function readImages(body: JsonObject): AnswerReading {
+  const found = new TextCollector();
+  found.collect(body.data, ['data'], 'data');
+  return { texts: found.slots, finishes: [STOP], error: errorIn(body), keeps: true };
 }
+
+function readEvent(chunk: LlmChunk): AnswerReading {
+  const found = new TextCollector();
+  found.collect(chunk.revised_prompt, ['revised_prompt'], 'data');
+  return {
+    texts: found.slots,
+    finishes: chunk.type === COMPLETED ? [STOP] : [],
+    error: errorIn(chunk),
+    keeps: true,
+  };
+}
+
+const STOP = { choice: 0, reason: 'stop' } as const;
 
 class ImageAssembler implements Assembler {
   #last: JsonObject = {};

@@ -2,9 +2,10 @@ import type { ErrorBody } from '../../errors.ts';
 import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { toAnthropicErrorBody } from '../../wire/dialect.ts';
 import { typedFraming } from '../framing.ts';
-import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
+import { isObject } from '../json-value.ts';
 import { MessageAssembler } from './message-assembler.ts';
 import { toMessageEvents } from './message-events.ts';
+import { readMessageEvent } from './read-message.ts';
 import type { StreamShape } from './surface.ts';
 import { usageOf } from './usage.ts';
 
@@ -16,23 +17,10 @@ export const MESSAGE_STREAM: StreamShape = Object.freeze({
   framing: typedFraming(['message_stop', 'error'], toErrorEvent),
   usageOf: usageSoFar,
   usageInFirst: true,
+  read: readMessageEvent,
   assembler: () => new MessageAssembler(),
   replay: toMessageEvents,
 });
-
-/** Text, thinking, the input of tool calls, and what tools of the upstream have answered. */
-export function textOfMessage(body: JsonObject): string {
-  return objectsIn(body.content).flatMap(textsOfBlock).join('\n');
-}
-
-function textsOfBlock(block: JsonObject): string[] {
-  const { text, thinking, input, content } = block;
-  const nested = Array.isArray(content) ? content : [content];
-  return [
-    ...textsIn([text, thinking, isObject(input) ? JSON.stringify(input) : input]),
-    ...nested.flatMap((inner) => (isObject(inner) ? textsOfBlock(inner) : textsIn([inner]))),
-  ];
-}
 
 function toErrorEvent(body: ErrorBody, status: number, requestId: string): LlmChunk {
   return { ...toAnthropicErrorBody(body, status, requestId) };

@@ -1,6 +1,7 @@
 import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { typedFraming } from '../framing.ts';
-import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
+import { isObject, type JsonObject, objectsIn } from '../json-value.ts';
+import { readResponseEvent } from './read-response.ts';
 import type { Assembler, StreamShape } from './surface.ts';
 import { usageOf } from './usage.ts';
 
@@ -13,20 +14,10 @@ export const RESPONSE_STREAM: StreamShape = Object.freeze({
   usageOf: ({ response }: LlmChunk, before: LlmUsage | null) =>
     (isObject(response) ? usageOf(response) : null) ?? before,
   usageInFirst: false,
+  read: readResponseEvent,
   assembler: () => new ResponseAssembler(),
   replay: toEvents,
 });
-
-/** Messages, refusals, reasoning, and what goes into and comes out of tool calls. */
-export function textOfResponse(body: JsonObject): string {
-  return objectsIn(body.output).flatMap(textsOfItem).join('\n');
-}
-
-function textsOfItem(item: JsonObject): string[] {
-  const parts = [...objectsIn(item.content), ...objectsIn(item.summary)];
-  const texts = parts.flatMap(({ text, refusal }) => [text, refusal]);
-  return textsIn([...texts, item.arguments, item.input, item.code, item.output]);
-}
 
 class ResponseAssembler implements Assembler {
   readonly #items: JsonObject[] = [];

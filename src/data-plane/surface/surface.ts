@@ -1,6 +1,7 @@
 import type { LlmChunk, LlmSurface, LlmUsage } from '../../plugin-api/llm.ts';
 import type { StreamFraming } from '../framing.ts';
 import type { JsonObject } from '../json-value.ts';
+import type { AnswerReading } from '../text/slot.ts';
 
 /** One kind of LLM call: where it comes in, where it goes on to, and how its requests and answers are read. */
 export interface Surface {
@@ -18,8 +19,8 @@ export interface Surface {
   readonly answer: 'json' | 'bytes';
   /** The model of a request that names none, as the API's reference has it; `null`: such a request is refused. */
   readonly defaultModel: string | null;
-  /** All that a reader of an answer gets to see, joined by line feeds. Empty when there is no text in it. */
-  textOf(body: JsonObject): string;
+  /** What hooks and evaluators get to see of a whole answer. */
+  read(body: JsonObject): AnswerReading;
   /** `null`: answers are never streamed as events. */
   readonly stream: StreamShape | null;
 }
@@ -33,6 +34,8 @@ export interface StreamShape {
   readonly usageInFirst: boolean;
   /** The largest `n` of a request, where its stream could not say which of several answers an event belongs to. */
   readonly maxChoices?: number;
+  /** What hooks and evaluators get to see of one event. */
+  read(chunk: LlmChunk): AnswerReading;
   /** Puts a streamed answer together. */
   assembler(): Assembler;
   /** A whole answer as the events of a stream, without the framing's terminator. */

@@ -1,16 +1,21 @@
-import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
-import { CHAT_STREAM, textOfChat } from './chat.ts';
-import { IMAGE_STREAM, textOfImages } from './image.ts';
-import { MESSAGE_STREAM, textOfMessage } from './messages.ts';
-import { RESPONSE_STREAM, textOfResponse } from './response.ts';
+import type { JsonObject } from '../json-value.ts';
+import type { AnswerReading } from '../text/slot.ts';
+import { TextCollector } from '../text/walk.ts';
+import { CHAT_STREAM, readChat } from './chat.ts';
+import { IMAGE_STREAM, readImages } from './image.ts';
+import { MESSAGE_STREAM } from './messages.ts';
+import { errorIn } from './read-choices.ts';
+import { readMessage } from './read-message.ts';
+import { readResponse } from './read-response.ts';
+import { RESPONSE_STREAM } from './response.ts';
 import type { Surface } from './surface.ts';
-import { TEXT_COMPLETION_STREAM, textOfTextCompletion } from './text-completion.ts';
+import { readTextCompletion, TEXT_COMPLETION_STREAM } from './text-completion.ts';
 
 /** `POST /v1/chat/completions`: the one surface that providers of plugins serve as well. */
 export const CHAT: Surface = define({
   name: 'chat.completions',
   path: '/v1/chat/completions',
-  textOf: textOfChat,
+  read: readChat,
   stream: CHAT_STREAM,
 });
 
@@ -20,17 +25,17 @@ export const SURFACES: readonly Surface[] = Object.freeze([
   define({
     name: 'completions',
     path: '/v1/completions',
-    textOf: textOfTextCompletion,
+    read: readTextCompletion,
     stream: TEXT_COMPLETION_STREAM,
   }),
-  define({ name: 'responses', path: '/v1/responses', textOf: textOfResponse, stream: RESPONSE_STREAM }),
+  define({ name: 'responses', path: '/v1/responses', read: readResponse, stream: RESPONSE_STREAM }),
   define({ name: 'embeddings', path: '/v1/embeddings' }),
   define({ name: 'moderations', path: '/v1/moderations', defaultModel: 'omni-moderation-latest' }),
   define({
     name: 'images.generations',
     path: '/v1/images/generations',
     defaultModel: 'dall-e-2',
-    textOf: textOfImages,
+    read: readImages,
     stream: IMAGE_STREAM,
   }),
   define({ name: 'audio.speech', path: '/v1/audio/speech', answer: 'bytes' }),
@@ -40,12 +45,12 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     request: 'multipart',
     answer: 'bytes',
   }),
-  define({ name: 'rerank', path: '/v1/rerank', textOf: textOfRanking }),
+  define({ name: 'rerank', path: '/v1/rerank', read: readRanking }),
   define({
     name: 'messages',
     path: '/v1/messages',
     api: 'anthropic',
-    textOf: textOfMessage,
+    read: readMessage,
     stream: MESSAGE_STREAM,
   }),
   define({ name: 'messages.count_tokens', path: '/v1/messages/count_tokens', api: 'anthropic' }),
@@ -58,18 +63,24 @@ function define(fields: Pick<Surface, 'name' | 'path'> & Partial<Surface>): Surf
     request: 'json',
     answer: 'json',
     defaultModel: null,
-    textOf: noText,
+    read: readNoText,
     stream: null,
     ...fields,
   });
 }
 
 /** The documents, where they are returned. */
-function textOfRanking(body: JsonObject): string {
-  const documents = objectsIn(body.results).map(({ document }) => document);
-  return textsIn(documents.map((document) => (isObject(document) ? document.text : document))).join('\n');
+function readRanking(body: JsonObject): AnswerReading {
+  return readMembers(body, 'results');
 }
 
-function noText(_body: JsonObject): string {
-  return '';
+/** Vectors and scores. */
+function readNoText(body: JsonObject): AnswerReading {
+  return readMembers(body, null);
+}
+
+function readMembers(body: JsonObject, member: string | null): AnswerReading {
+  const found = new TextCollector();
+  if (member !== null) found.collect(body[member], [member], member);
+  return { texts: found.slots, finishes: [], error: errorIn(body), keeps: true };
 }

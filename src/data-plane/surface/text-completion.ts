@@ -1,8 +1,10 @@
 import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import { DONE_FRAMING } from '../framing.ts';
-import { isObject, type JsonObject, objectsIn, textsIn } from '../json-value.ts';
+import { isObject, type JsonObject } from '../json-value.ts';
+import type { AnswerReading } from '../text/slot.ts';
 import { wantsUsage } from './chat.ts';
 import { type AssembledChoice, ChoiceAssembler, type ChoiceKind } from './choice-assembler.ts';
+import { readChoices } from './read-choices.ts';
 import type { StreamShape } from './surface.ts';
 import { usageOf } from './usage.ts';
 
@@ -11,12 +13,14 @@ export const TEXT_COMPLETION_STREAM: StreamShape = Object.freeze({
   framing: DONE_FRAMING,
   usageOf: (chunk: LlmChunk, before: LlmUsage | null) => usageOf(chunk) ?? before,
   usageInFirst: false,
+  read: readTextCompletion,
   assembler: () => new ChoiceAssembler(TEXT_CHOICES),
   replay: toChunks,
 });
 
-export function textOfTextCompletion(body: JsonObject): string {
-  return textsIn(objectsIn(body.choices).map(({ text }) => text)).join('\n');
+/** A chunk, or the whole: what the choices say. */
+export function readTextCompletion(body: JsonObject): AnswerReading {
+  return readChoices(body, 'text');
 }
 
 interface TextChoice extends AssembledChoice {
