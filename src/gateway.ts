@@ -144,6 +144,8 @@ class ConfiguredGateway implements Gateway {
     this.#enter('draining');
     if (isRunning === false) return;
     this.#log.info('draining', { event: 'draining', timeoutMs });
+    // Streams of notifications have no end of their own.
+    void this.#parts.mcp.close();
     const { cut } = await this.#parts.http.drain(timeoutMs);
     if (cut > 0) this.#log.warn('requests were cut at the end of the drain', { event: 'drain_cut', cut });
     await this.#close();

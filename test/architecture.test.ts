@@ -9,6 +9,7 @@ const ROOT = join(import.meta.dirname, '..');
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   freeze: [],
+  version: [],
   'plugin-api': ['errors'],
   contributions: ['plugin-api'],
   wire: ['errors', 'plugin-api'],
@@ -29,6 +30,7 @@ const STAGES = [
   'registrar',
   'pipeline',
   'data-plane',
+  'mcp',
   'http',
 ];
 

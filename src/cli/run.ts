@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { toError } from '../errors.ts';
+import { readVersion } from '../version.ts';
 import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
 import { lockPlugins } from './lock-plugins.ts';
 import { checkPlugins, explainPlugins } from './plugins.ts';
@@ -81,11 +81,6 @@ function configure({ env, cwd, isTTY }: RunInput, readsLock = true): GatewayConf
 function print({ process }: RunInput, text: string): number {
   process.stdout.write(text);
   return EXIT.OK;
-}
-
-function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return String((manifest as { version?: unknown }).version);
 }
 
 function isUsageError(error: unknown): boolean {

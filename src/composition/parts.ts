@@ -7,6 +7,7 @@ import { toError } from '../errors.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { HttpServer } from '../http/types.ts';
 import type { PluginAbortError } from '../lifecycle/abort.ts';
+import { createMcpEndpoint, type McpEndpoint } from '../mcp/endpoint.ts';
 import { createOutboundPolicy, type OutboundPolicy } from '../net/outbound-policy.ts';
 import { createPipelineCompiler } from '../pipeline/compile.ts';
 import { ExportQueue } from '../pipeline/exporters.ts';
@@ -16,6 +17,7 @@ import { type EmbeddedStore, openSqliteStore } from '../storage/sqlite-store.ts'
 import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { Watchdog } from '../watchdog/watchdog.ts';
+import { MCP_PATH } from '../wire/dialect.ts';
 import type { OperatorAction } from './operator-action.ts';
 import { createContextFactory } from './plugin-context.ts';
 import { PluginHost } from './plugin-host.ts';
@@ -29,6 +31,7 @@ export interface GatewayParts {
   readonly dataPlane: DataPlane;
   readonly host: PluginHost;
   readonly http: HttpServer;
+  readonly mcp: McpEndpoint;
   readonly outbound: OutboundPolicy;
   readonly store: EmbeddedStore;
   readonly watchdog: Watchdog;
@@ -61,21 +64,28 @@ export function createParts(options: PartsOptions): GatewayParts {
   const metrics = createMetrics();
   const outbound = createOutboundPolicy(config.outbound);
   const dataPlane = createDataPlane({ deployments, routing, bodyLimit: server.bodyLimit, log });
+  const mcp = createMcpEndpoint({
+    bodyLimit: server.bodyLimit,
+    listenHost: server.host,
+    sessions: server.workers === 1,
+    log,
+  });
   const store = openSqliteStore({ dir: config.dataDir, clock: Date });
   const host = createHost({
     ...options,
     containment,
     dataPlane,
+    mcp,
     metrics,
     outbound,
     store,
     watchdog,
     tombstoneDir,
   });
-  const http = createHttp(options, { dataPlane, host, metrics });
+  const http = createHttp(options, { dataPlane, host, mcp, metrics });
   metrics.observeHttp(http.stats);
   metrics.observePlugins(() => host.list().plugins);
-  return { containment, dataPlane, host, http, outbound, store, watchdog };
+  return { containment, dataPlane, host, http, mcp, outbound, store, watchdog };
 }
 
 function createWatchdog({ config, log }: PartsOptions, { spotlight }: Containment, dir: string): Watchdog {
@@ -100,7 +110,8 @@ type HostParts = PartsOptions &
   };
 
 function createHost(parts: HostParts): PluginHost {
-  const { config, log, containment, dataPlane, metrics, outbound, store, watchdog, tombstoneDir } = parts;
+  const { config, log, containment, dataPlane, mcp, metrics, outbound, store, watchdog, tombstoneDir } =
+    parts;
   const { onAbort, onOperatorAction, stopping } = parts;
   const exports = new ExportQueue(containment);
   const host: PluginHost = new PluginHost({
@@ -110,7 +121,7 @@ function createHost(parts: HostParts): PluginHost {
     exports,
     ledger: metrics.ledger,
     storage: namespaced(store, 'quarantine'),
-    gatewayPaths: ['/healthz', '/readyz', '/metrics', ...dataPlane.paths],
+    gatewayPaths: ['/healthz', '/readyz', '/metrics', MCP_PATH, ...dataPlane.paths],
     compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
     createContext: createContextFactory({
       config,
@@ -118,12 +129,14 @@ function createHost(parts: HostParts): PluginHost {
       outbound,
       pipeline: () => host.pipeline,
       models: () => dataPlane.models(),
+      onToolsChanged: () => mcp.toolsChanged(),
       pluginLogger: (plugin) => createPluginLogger(log, plugin, () => requestFields(containment)),
       pluginMetrics: (plugin) => metrics.forPlugin(plugin),
     }),
     onAbort,
     watchdog,
     tombstoneDir,
+    onSwap: () => mcp.toolsChanged(),
     // The processes that go on are told, so that they do not meet the same end.
     onCulprit: (culprit) => onOperatorAction({ kind: 'quarantine', ...culprit }),
     stopping,
@@ -133,7 +146,7 @@ function createHost(parts: HostParts): PluginHost {
 
 function createHttp(
   { config, log, status, started, onOperatorAction }: PartsOptions,
-  { dataPlane, host, metrics }: { dataPlane: DataPlane; host: PluginHost; metrics: Metrics },
+  { dataPlane, host, mcp, metrics }: Pick<GatewayParts, 'dataPlane' | 'host' | 'mcp'> & { metrics: Metrics },
 ): HttpServer {
   return createHttpServer({
     server: config.server,
@@ -142,6 +155,7 @@ function createHttp(
     pipeline: () => (status() === 'ready' ? host.pipeline : null),
     started,
     dataPlane,
+    mcp,
     plugins: {
       list: () => host.list(),
       get: (name) => host.get(name),

@@ -17,6 +17,8 @@ export interface ContextFactoryOptions {
   readonly outbound: OutboundPolicy;
   readonly pipeline: () => Pipeline;
   readonly models: () => readonly ModelInfo[];
+  /** Told when a plugin's list of tools has changed. */
+  readonly onToolsChanged: () => void;
   readonly pluginLogger: (plugin: string) => Logger;
   readonly pluginMetrics: (plugin: string) => PluginMetrics;
 }
@@ -86,12 +88,16 @@ function models(options: ContextFactoryOptions): PluginModels {
   return Object.freeze({ list: () => options.models() });
 }
 
-function tools({ pipeline, containment }: ContextFactoryOptions, signal: AbortSignal): PluginTools {
+function tools(
+  { pipeline, containment, onToolsChanged }: ContextFactoryOptions,
+  signal: AbortSignal,
+): PluginTools {
   return Object.freeze({
-    list: () => pipeline().tools.list(),
+    list: () => pipeline().tools.list(null),
     call: (name: string, args: Readonly<Record<string, unknown>> = {}) => {
       const id = containment.current()?.requestId ?? crypto.randomUUID();
       return pipeline().tools.call(name, args, { id, identity: null, signal });
     },
+    changed: () => onToolsChanged(),
   });
 }

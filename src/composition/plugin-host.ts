@@ -50,6 +50,8 @@ export interface PluginHostOptions {
   readonly tombstoneDir: string;
   /** Told of plugins that are quarantined because they held up an earlier process. */
   readonly onCulprit: (culprit: Culprit) => void;
+  /** Told after the pipeline has been replaced. */
+  readonly onSwap: () => void;
   /** Aborted when the gateway is stopped, which may be before its plugins have started. */
   readonly stopping: AbortSignal;
 }
@@ -241,6 +243,7 @@ export class PluginHost {
   #recompile(): void {
     const records = [...this.#registry.inOrder(), ...this.#outsideOrder()];
     this.#pipeline = this.#options.compile(toMembers(records, (record) => this.#supervisor.gate(record)));
+    this.#options.onSwap();
   }
 
   /** Plugins that never got a place, but may have to keep something shut. */

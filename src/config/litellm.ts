@@ -12,6 +12,7 @@ const NAME = 'a text that is not blank';
 const MODEL = 'provider/model, for example openai/gpt-4o';
 const API_KEY = 'a text of printable ASCII characters without blanks';
 const API_BASE = 'an http or https URL without user info, query and fragment';
+const API_VERSION = 'a version in quotes, for example "2024-10-21"';
 const HEADERS = 'a mapping of header names to texts';
 
 /** A number, or a text that spells one: what `os.environ/…` stands for is always a text. */
@@ -39,6 +40,11 @@ const apiBase = z
   .refine((base) => base === '' || isApiBase(base), API_BASE)
   .transform((base) => (base === '' ? null : base.replace(/\/+$/, '')));
 
+const apiVersion = z
+  .string(API_VERSION)
+  .trim()
+  .regex(/^[\w.-]+$/, API_VERSION);
+
 const headers = z.record(
   z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, HEADERS),
   z
@@ -58,6 +64,7 @@ const params = z.looseObject(
       .regex(/^[^/\s]+(\/[^/\s]\S*)?$/, MODEL),
     api_key: apiKey.nullish(),
     api_base: apiBase.nullish(),
+    api_version: apiVersion.nullish(),
     headers: headers.nullish(),
     extra_headers: headers.nullish(),
     weight: amount('a number of at least 0', 0).nullish(),
@@ -66,6 +73,7 @@ const params = z.looseObject(
     timeout: amount(`a number of seconds from 0.001 to ${MAX_SECONDS}`, 0.001, MAX_SECONDS).nullish(),
     input_cost_per_token: cost.nullish(),
     output_cost_per_token: cost.nullish(),
+    use_chat_completions_api: z.boolean('true or false').nullish(),
   },
   'a mapping with model',
 );
@@ -105,6 +113,9 @@ const root = z.looseObject({
   router_settings: router.nullish(),
 });
 
+/** Sections of LiteLLM's file of which the gateway takes nothing. */
+const LITELLM_SECTIONS: readonly string[] = ['litellm_settings', 'general_settings', 'environment_variables'];
+
 const ROOT_KEYS = [...Object.keys(root.shape), 'plugins'];
 
 /** What the gateway takes over from a file in LiteLLM's shape. */
@@ -131,6 +142,15 @@ export function readLitellm(file: ConfigFile | null, references: References, rep
   return config;
 }
 
+/** Whether anybody reads what stands at `path`. A variable behind what is ignored may well be missing here. */
+export function isRead([section, at, part, key]: Path): boolean {
+  if (section === 'plugins') return true;
+  if (section === 'router_settings') return Object.hasOwn(router.shape, String(at));
+  if (part === 'litellm_params') return Object.hasOwn(params.shape, String(key));
+  if (part === 'model_info') return Object.hasOwn(info.shape, String(key));
+  return part === undefined || Object.hasOwn(entry.shape, String(part));
+}
+
 function toConfig(data: z.infer<typeof root>): LitellmConfig {
   const sizes = new Map<string, number>();
   const deployments = (data.model_list ?? []).map((item) => {
@@ -147,10 +167,11 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
   return {
     id: `${item.model_name}/${index}`,
     group: item.model_name,
-    provider: slash < 0 ? 'openai' : given.model.slice(0, slash),
+    provider: slash < 0 ? providerOf(given.model) : given.model.slice(0, slash),
     model: given.model.slice(slash + 1),
     apiBase: given.api_base ?? null,
     apiKey: given.api_key ?? null,
+    apiVersion: given.api_version ?? null,
     headers: lowerCased({ ...given.headers, ...given.extra_headers }),
     weight: given.weight ?? 1,
     rpm: given.rpm ?? null,
@@ -158,7 +179,13 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
     timeoutMs: given.timeout == null ? null : Math.round(given.timeout * 1000),
     inputCostPerToken: costs?.input_cost_per_token ?? given.input_cost_per_token ?? null,
     outputCostPerToken: costs?.output_cost_per_token ?? given.output_cost_per_token ?? null,
+    responsesOverChat: given.use_chat_completions_api ?? false,
   };
+}
+
+/** As in LiteLLM, a name without a provider says by itself whose model it is. */
+function providerOf(model: string): string {
+  return model.startsWith('claude') ? 'anthropic' : 'openai';
 }
 
 function toRouting(given: z.infer<typeof router>): RoutingConfig {
@@ -210,21 +237,44 @@ function showAt(path: readonly PropertyKey[], seen: unknown): string {
 }
 
 function warnIgnored(file: ConfigFile, report: Report): void {
-  warnUnknownKeys(file, [], ROOT_KEYS, report);
+  warnUnknownSections(file, report);
   const entries = own(file.root, 'model_list');
   for (const index of Array.isArray(entries) ? entries.keys() : []) {
     const path = ['model_list', index];
+    warnWildcard(file, [...path, 'model_name'], report);
     warnUnknownKeys(file, path, Object.keys(entry.shape), report);
     warnUnknownKeys(file, [...path, 'litellm_params'], Object.keys(params.shape), report);
     warnUnknownKeys(file, [...path, 'model_info'], Object.keys(info.shape), report);
   }
   warnUnknownKeys(file, ['router_settings'], Object.keys(router.shape), report);
-  const general: Path = ['general_settings', 'master_key'];
-  if (valueAt(file.root, general) !== undefined) {
-    report.warnings.push(
-      `${file.locate(general)}: ${showPath(general)}: not supported, ignored: clients are NOT asked for this key`,
-    );
+}
+
+/** Each setting of a section that LiteLLM has and the gateway has not is named: an operator looks for that one. */
+function warnUnknownSections(file: ConfigFile, report: Report): void {
+  const sections = Object.entries(file.root).filter(([key]) => LITELLM_SECTIONS.includes(key));
+  for (const [section, value] of sections) {
+    if (!isRecord(value) || Object.keys(value).length === 0) warnIgnoredKey(file, [section], '', report);
+    else
+      for (const key of Object.keys(value)) warnIgnoredKey(file, [section, key], whyItMatters(key), report);
   }
+  warnUnknownKeys(file, [], [...ROOT_KEYS, ...LITELLM_SECTIONS], report);
+}
+
+function whyItMatters(key: string): string {
+  return key === 'master_key' ? ': clients are NOT asked for this key' : '';
+}
+
+/** LiteLLM matches `*` against what clients ask for; here it would be a model that is called so. */
+function warnWildcard(file: ConfigFile, path: Path, report: Report): void {
+  const value = valueAt(file.root, path);
+  if (typeof value !== 'string' || !value.includes('*')) return;
+  report.warnings.push(
+    `${file.locate(path)}: ${showPath(path)}: ${show(value)} is no pattern here: only clients that ask for a model of exactly this name get it`,
+  );
+}
+
+function warnIgnoredKey(file: ConfigFile, path: Path, hint: string, report: Report): void {
+  report.warnings.push(`${file.locate(path)}: ${showPath(path)}: not supported, ignored${hint}`);
 }
 
 function warnUnknownKeys(file: ConfigFile, path: Path, known: readonly string[], report: Report): void {
@@ -233,8 +283,7 @@ function warnUnknownKeys(file: ConfigFile, path: Path, known: readonly string[],
   for (const key of Object.keys(value).filter((candidate) => !known.includes(candidate))) {
     const place = [...path, key];
     const guess = likely(key, known);
-    const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
-    report.warnings.push(`${file.locate(place)}: ${showPath(place)}: not supported, ignored${hint}`);
+    warnIgnoredKey(file, place, guess === undefined ? '' : `; did you mean ${guess}?`, report);
   }
 }
 

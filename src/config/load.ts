@@ -4,7 +4,7 @@ import { ConfigError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import { isSettingVariable, nearest, settingPrefix, toEnvName } from './env-name.ts';
 import { type ConfigFile, readConfigFile } from './file.ts';
-import { type LitellmConfig, readLitellm } from './litellm.ts';
+import { isRead, type LitellmConfig, readLitellm } from './litellm.ts';
 import { readLock } from './lockfile.ts';
 import { frozenMap, frozenSet, isRecord, own } from './plain.ts';
 import { type Report, show, showHidden } from './problems.ts';
@@ -106,7 +106,7 @@ function readFileSections(
   const references =
     file === null
       ? { values: new Map<string, string>(), resolve: (text: string) => text }
-      : findReferences(file, sections, input.env, report);
+      : findReferences(file, sections, input.env, report, isRead);
   const settings = {
     file: frozenMap(readSettings(file, report)),
     env: readSettingVariables(input.env),

@@ -22,17 +22,21 @@ export function resolver(values: ReadonlyMap<string, string>): References['resol
   return (text) => values.get(referenceName(text) ?? '') ?? text;
 }
 
-/** Looks up all references in the given sections of the file. One whose variable is unset or blank is a problem. */
+/**
+ * Looks up all references in the given sections of the file, where they are read. One whose variable is unset or blank
+ * is a problem.
+ */
 export function findReferences(
   file: ConfigFile,
   sections: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
   report: Report,
+  isRead: (path: Path) => boolean,
 ): References {
   const values = new Map<string, string>();
   const lookUp = (text: string, path: Path): string => {
     const name = referenceName(text);
-    if (name === null) return text;
+    if (name === null || !isRead(path)) return text;
     const value = own(env, name);
     if (value !== undefined && value.trim() !== '') values.set(name, value);
     else report.problems.push(missing(file, path, name, value));

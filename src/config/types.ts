@@ -94,13 +94,15 @@ export interface DeploymentConfig {
   readonly id: string;
   /** `model_name`: what clients ask for. */
   readonly group: string;
-  /** The part of `litellm_params.model` before the first slash, `openai` when there is none. */
+  /** The part of `litellm_params.model` before the first slash; without one `anthropic` for `claude…`, else `openai`. */
   readonly provider: string;
   /** The rest of it: the model's name at the upstream. */
   readonly model: string;
   /** Without a trailing slash; `null`: the provider's own. */
   readonly apiBase: string | null;
   readonly apiKey: Secret | null;
+  /** Of Azure's API; `null`: the gateway's default. */
+  readonly apiVersion: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly weight: number;
   readonly rpm: number | null;
@@ -108,6 +110,8 @@ export interface DeploymentConfig {
   readonly timeoutMs: number | null;
   readonly inputCostPerToken: number | null;
   readonly outputCostPerToken: number | null;
+  /** Its upstream has no Responses API: such calls go to its chat completions. */
+  readonly responsesOverChat: boolean;
 }
 
 export interface RoutingConfig {

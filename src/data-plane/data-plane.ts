@@ -109,6 +109,7 @@ const ECHO: DeploymentConfig = Object.freeze({
   model: 'echo',
   apiBase: null,
   apiKey: null,
+  apiVersion: null,
   headers: Object.freeze({}),
   weight: 1,
   rpm: null,
@@ -116,4 +117,5 @@ const ECHO: DeploymentConfig = Object.freeze({
   timeoutMs: null,
   inputCostPerToken: 0,
   outputCostPerToken: 0,
+  responsesOverChat: false,
 });

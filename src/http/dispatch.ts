@@ -1,5 +1,6 @@
 import { GatewayError, toError } from '../errors.ts';
 import type { Pipeline } from '../pipeline/types.ts';
+import { MCP_PATH } from '../wire/dialect.ts';
 import { sendError, toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import { type AdminTable, createAdminTable } from './admin.ts';
@@ -22,7 +23,8 @@ import type { HttpServerDeps } from './types.ts';
  * 4. the auth phase, if there is one; paths of plugins below `/admin` have had their key instead
  * 5. middleware of plugins, if there is any; it may change the path
  * 6. the data plane: one table look-up
- * 7. routes of plugins, if there are any; else 404
+ * 7. `/mcp`: the tools of plugins
+ * 8. routes of plugins, if there are any; else 404
  */
 export class Dispatcher {
   readonly #deps: HttpServerDeps;
@@ -134,7 +136,10 @@ export class Dispatcher {
   #answer(pipeline: Pipeline, req: GatewayRequest, res: ServedResponse, path: string): Promise<void> {
     const handler = this.#deps.dataPlane.find(req.method ?? '', path);
     res.surface = handler === null ? 'routes' : 'data_plane';
-    return handler === null ? this.#answerByRoute(pipeline, req, res) : handler(req, res, pipeline);
+    if (handler !== null) return handler(req, res, pipeline);
+    if (path !== MCP_PATH) return this.#answerByRoute(pipeline, req, res);
+    res.surface = 'mcp';
+    return this.#deps.mcp.handle(req, res, pipeline);
   }
 
   async #answerByRoute(pipeline: Pipeline, req: GatewayRequest, res: ServedResponse): Promise<void> {

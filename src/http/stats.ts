@@ -1,5 +1,5 @@
 /** Which part of the gateway answered. `refused`: none did, a guard, the authentication or a middleware had said all. */
-export const SURFACES = ['refused', 'own', 'admin', 'data_plane', 'routes'] as const;
+export const SURFACES = ['refused', 'own', 'admin', 'data_plane', 'mcp', 'routes'] as const;
 export type Surface = (typeof SURFACES)[number];
 
 const METHODS = ['GET', 'POST', 'other'] as const;

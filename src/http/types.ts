@@ -19,6 +19,7 @@ export interface HttpServerDeps {
   /** Resolves when the start is over, well or badly: requests that arrive before wait for it. */
   readonly started: Promise<void>;
   readonly dataPlane: DataPlane;
+  readonly mcp: McpServer;
   readonly plugins: PluginControl;
   /** The text that `GET /metrics` answers. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
@@ -69,6 +70,12 @@ export type DataPlaneHandler = (
 export interface DataPlane {
   /** `path` is without the query. `null`: not one of the data plane's. */
   find(method: string, path: string): DataPlaneHandler | null;
+}
+
+/** The tools of all plugins, as an MCP server. */
+export interface McpServer {
+  /** Serves one request for `/mcp`. Its rejection is answered by the caller. */
+  handle(req: GatewayRequest, res: GatewayResponse, pipeline: Pipeline): Promise<void>;
 }
 
 /** What `/admin` and `/readyz` may ask of the plugin host. */

@@ -116,7 +116,10 @@ export interface ProviderPhase {
 }
 
 export interface ToolsPhase {
-  list(): Promise<readonly Tool[]>;
+  /** The tools that the caller may use; `null`: all. */
+  list(identity: Identity | null): Promise<readonly Tool[]>;
+  /** `null`: there is no such tool, or the caller may not use it. */
+  find(name: string, identity: Identity | null): Promise<Tool | null>;
   /** Never rejects: a failure is a result with `isError: true`. */
   call(name: string, args: Readonly<Record<string, unknown>>, call: ToolCall): Promise<ToolResult>;
 }

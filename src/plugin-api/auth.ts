@@ -7,7 +7,7 @@ export interface Identity {
   readonly id: string;
   /** Models that the caller may use. Left out: all. */
   readonly models?: readonly string[];
-  /** Tools that the caller may use. Left out: all. */
+  /** Tools that the caller may see and call; `*` in a name stands for any characters. Left out: all. */
   readonly tools?: readonly string[];
   /** Free-form rights for plugins to ask about, for example `reports:read`. None of them opens `/admin`. */
   readonly scopes?: readonly string[];

@@ -24,6 +24,8 @@ export interface PluginTools {
   list(): Promise<readonly Tool[]>;
   /** Never rejects because of a tool: a failing tool answers with `isError: true`. */
   call(name: string, args?: Readonly<Record<string, unknown>>): Promise<ToolResult>;
+  /** For a tool runtime: its list of tools is another one now. Clients of `/mcp` are told to ask again. */
+  changed(): void;
 }
 
 /** Options of `context.fetch`: those of the standard `fetch`. No option turns the outbound policy off. */

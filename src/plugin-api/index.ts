@@ -62,4 +62,4 @@ export { definePlugin, GatewayPlugin, type HealthReport, type Plugin } from './p
 export type { ApiKey, Provider, ProviderDeployment, ProviderResponse } from './provider.ts';
 export type { Candidate, RouteDecision, RouteResult, RoutingStrategy } from './routing.ts';
 export type { Storage, StorageBackend, StorageOptions, StorageValue } from './storage.ts';
-export type { Tool, ToolCall, ToolDescription, ToolResult, ToolRuntime } from './tools.ts';
+export type { Tool, ToolCall, ToolDescription, ToolProgress, ToolResult, ToolRuntime } from './tools.ts';

@@ -4,6 +4,9 @@ import { type ErrorBody, type GatewayError, toErrorBody } from '../errors.ts';
 /** Paths that speak Anthropic's Messages API; everything else speaks OpenAI's. */
 const ANTHROPIC = '/v1/messages';
 
+/** The path of the MCP server, which speaks JSON-RPC. */
+export const MCP_PATH = '/mcp';
+
 /** The status with which Anthropic's API says that it is overloaded. */
 const OVERLOADED = 529;
 
@@ -17,6 +20,14 @@ export interface AnthropicErrorBody {
     readonly param?: string;
   };
   readonly request_id?: string;
+}
+
+/** The body of an error answer in JSON-RPC's shape, with the gateway's own words as its data. */
+export interface JsonRpcErrorBody {
+  readonly jsonrpc: '2.0';
+  readonly error: { readonly code: number; readonly message: string; readonly data: ErrorBody['error'] };
+  /** Nobody has looked into the request. */
+  readonly id: null;
 }
 
 /** What an upstream has said of its error. */
@@ -34,7 +45,8 @@ export interface ErrorAnswer {
 }
 
 /**
- * An error in the shape that the client of this request understands: Anthropic's below `/v1/messages`, else OpenAI's.
+ * An error in the shape that the client of this request understands: Anthropic's below `/v1/messages`, JSON-RPC's at
+ * `/mcp`, else OpenAI's.
  * What counts is the path that the client asked for, not what a middleware made of it. See README.md, "Errors".
  */
 export function errorAnswerFor(
@@ -43,7 +55,9 @@ export function errorAnswerFor(
   said: UpstreamSaid = {},
 ): ErrorAnswer {
   const body = said.body ?? toErrorBody(error);
-  if (!isAnthropic(requestTarget(req))) return { status: error.status, body };
+  const target = requestTarget(req);
+  if (isMcp(target)) return { status: error.status, body: toJsonRpcErrorBody(body, error.status) };
+  if (!isAnthropic(target)) return { status: error.status, body };
   // Clients of that API tell an overload by its status from a fault.
   const status = said.status === OVERLOADED ? OVERLOADED : error.status;
   const { id } = req as { id?: unknown };
@@ -73,6 +87,19 @@ export function toAnthropicErrorBody(
     },
     ...(requestId === '' ? {} : { request_id: requestId }),
   };
+}
+
+/**
+ * JSON-RPC's error shape. Its codes tell a client's mistake from a fault; what it was is in `data`. Source: JSON-RPC 2.0,
+ * heading "Error object"; -32000 is the first of those that an implementation defines.
+ */
+function toJsonRpcErrorBody({ error }: ErrorBody, status: number): JsonRpcErrorBody {
+  const code = status >= 500 ? -32603 : -32000;
+  return { jsonrpc: '2.0', error: { code, message: error.message, data: error }, id: null };
+}
+
+function isMcp(target: string): boolean {
+  return target === MCP_PATH || target.startsWith(`${MCP_PATH}?`);
 }
 
 function isAnthropic(target: string): boolean {

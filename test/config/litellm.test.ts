@@ -47,6 +47,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       model: 'gpt-4o-eu',
       apiBase: 'https://eu.example.com/openai/v1',
       apiKey: null,
+      apiVersion: '2024-02-01',
       headers: { 'x-team': 'blue', 'x-trace': 'on' },
       weight: 2,
       rpm: 480,
@@ -54,6 +55,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       timeoutMs: 300_000,
       inputCostPerToken: 0.0000025,
       outputCostPerToken: 0.00001,
+      responsesOverChat: false,
     },
   );
   assert.equal(second?.provider, 'openai');
@@ -68,6 +70,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       model: 'gpt-4o',
       apiBase: null,
       apiKey: null,
+      apiVersion: null,
       headers: {},
       weight: 1,
       rpm: null,
@@ -75,6 +78,7 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       timeoutMs: null,
       inputCostPerToken: null,
       outputCostPerToken: null,
+      responsesOverChat: false,
     },
   );
 });
@@ -104,13 +108,11 @@ test('router settings have defaults', () => {
 
 test('what LiteLLM knows and the gateway does not is warned about, with its place', (t) => {
   assert.deepEqual(loadYaml(t, LITELLM_USER, ENV).warnings, [
-    'gateway.yaml:19:1: litellm_settings: not supported, ignored',
-    'gateway.yaml:21:1: general_settings: not supported, ignored',
-    'gateway.yaml:8:7: model_list[0].litellm_params.api_version: not supported, ignored',
+    'gateway.yaml:20:3: litellm_settings.drop_params: not supported, ignored',
+    'gateway.yaml:22:3: general_settings.master_key: not supported, ignored: clients are NOT asked for this key',
     'gateway.yaml:14:18: model_list[0].model_info.mode: not supported, ignored',
     'gateway.yaml:18:37: model_list[2].litellm_params.stream_timeout: not supported, ignored',
     'gateway.yaml:29:3: router_settings.redis_host: not supported, ignored',
-    'gateway.yaml:22:3: general_settings.master_key: not supported, ignored: clients are NOT asked for this key',
     'gateway.yaml:28:3: router_settings.fallbacks: no entry of model_list is named "claude"',
   ]);
 });

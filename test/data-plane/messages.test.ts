@@ -5,7 +5,7 @@ import type { DeploymentConfig } from '../../src/config/types.ts';
 import type { LlmPhases } from '../../src/pipeline/types.ts';
 import type { CallRecord } from '../../src/plugin-api/exporter.ts';
 import type { LlmRequest, LlmResponse } from '../../src/plugin-api/llm.ts';
-import { dataOf, deployment, post, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
+import { dataOf, deployment, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 import { anthropicMessage, anthropicStream, typed } from '../support/streams.ts';
 import {
@@ -139,17 +139,17 @@ describe('POST /v1/messages', () => {
     assert.deepEqual([streamed.status, await typeOf(streamed)], [400, 'invalid_request_error']);
   });
 
-  it('is a clear 404 where the upstream speaks another API, and the other way round', async (t) => {
+  it('is a clear 404 where the upstream has nothing like the surface', async (t) => {
     const { url, upstream } = await gateway(t);
-    const chat = await post(url, ASK);
-    assert.equal(chat.status, 404);
-    assert.equal(((await chat.json()) as { error: { code: string } }).error.code, 'model_not_found');
+    const completion = await postTo(url, '/v1/completions', ASK);
+    assert.equal(completion.status, 404);
+    assert.equal(((await completion.json()) as { error: { code: string } }).error.code, 'model_not_found');
     const { url: openai } = await serve(t, { deployments: [deployment(upstream.url, { group: 'claude' })] });
-    const messages = await postTo(openai, '/v1/messages', ASK);
-    assert.equal(messages.status, 404);
-    const { type, error } = (await messages.json()) as AnthropicError;
+    const count = await postTo(openai, '/v1/messages/count_tokens', ASK);
+    assert.equal(count.status, 404);
+    const { type, error } = (await count.json()) as AnthropicError;
     assert.deepEqual([type, error.type, error.code], ['error', 'not_found_error', 'model_not_found']);
-    assert.match(error.message, /"claude" does not serve \/v1\/messages/);
+    assert.match(error.message, /"claude" does not serve \/v1\/messages\/count_tokens/);
     assert.equal(upstream.requests.length, 0);
   });
 });

@@ -19,7 +19,7 @@ import { cutStream, json, type Script, startUpstream, stream, type Upstream } fr
 
 const WORDS = ['one', ' two', ' thrée 😀'];
 const SAID = WORDS.join('');
-const BODY = '{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true}}';
+const BODY = bodyFor('gpt-4o');
 const USAGE = { promptTokens: 9, completionTokens: 3, totalTokens: 12 };
 const TEXT = { choices: [{ index: 0, text: SAID, logprobs: null, finish_reason: 'stop' }] };
 const LAST_TYPES = ['response.completed', 'response.failed', 'response.incomplete'];
@@ -37,6 +37,8 @@ const SURFACES: readonly [path: string, parts: string[], end: string, whole: obj
 
 for (const [path, parts, end, whole] of SURFACES) {
   const bytes = Buffer.from(parts.join(''));
+  const model = path === '/v1/messages' ? 'claude' : 'gpt-4o';
+  const request = bodyFor(model);
 
   describe(`a stream of ${path}`, () => {
     it('reaches the client byte for byte, wherever its chunks begin', async (t) => {
@@ -45,7 +47,7 @@ for (const [path, parts, end, whole] of SURFACES) {
         fc.asyncProperty(fc.nat(bytes.length), fc.nat(bytes.length), async (a, b) => {
           const [from, to] = [Math.min(a, b), Math.max(a, b)];
           upstream.answer(stream([bytes.subarray(0, from), bytes.subarray(from, to), bytes.subarray(to)]));
-          assert.equal(await (await postTo(url, path, BODY)).text(), bytes.toString());
+          assert.equal(await (await postTo(url, path, request)).text(), bytes.toString());
         }),
         { numRuns: 40 },
       );
@@ -58,18 +60,18 @@ for (const [path, parts, end, whole] of SURFACES) {
         fc.asyncProperty(fc.nat(complete - 1), fc.boolean(), async (cut, clean) => {
           const part = [bytes.subarray(0, cut)];
           upstream.answer(clean ? stream(part) : cutStream(part));
-          await assertBroken(await postTo(url, path, BODY), end);
+          await assertBroken(await postTo(url, path, request), end);
         }),
         { numRuns: 60 },
       );
       upstream.answer(cutStream([bytes.subarray(0, complete)]));
-      assert.equal(await (await postTo(url, path, BODY)).text(), bytes.toString());
+      assert.equal(await (await postTo(url, path, request)).text(), bytes.toString());
     });
 
     it('tells its usage to the record', async (t) => {
       const records: CallRecord[] = [];
       const { url } = await gateway(t, stream(parts), {}, (record) => void records.push(record));
-      await (await postTo(url, path, BODY)).text();
+      await (await postTo(url, path, request)).text();
       assert.deepEqual([records[0]?.usage, records[0]?.stream], [USAGE, true]);
     });
 
@@ -78,14 +80,14 @@ for (const [path, parts, end, whole] of SURFACES) {
       const { url } = await gateway(t, stream(parts), {
         evaluateOutput: async (_request, response) => void seen.push(response),
       });
-      assert.equal(await (await postTo(url, path, BODY)).text(), bytes.toString());
+      assert.equal(await (await postTo(url, path, request)).text(), bytes.toString());
       assert.deepEqual([seen[0]?.text, seen[0]?.usage], [SAID, USAGE]);
       const refusing = await gateway(t, stream(parts), {
         evaluateOutput: async () => {
           throw new GatewayError('content_filter', 'refused');
         },
       });
-      const refused = await postTo(refusing.url, path, BODY);
+      const refused = await postTo(refusing.url, path, request);
       assert.equal(refused.status, 400);
       assert.ok(!(await refused.text()).includes('one'));
     });
@@ -96,21 +98,21 @@ for (const [path, parts, end, whole] of SURFACES) {
           'text' in event ? { ...event, text: event.text.replaceAll('two', '***') } : event,
         ],
       });
-      const body = await (await postTo(url, path, BODY)).text();
+      const body = await (await postTo(url, path, request)).text();
       assert.equal(body, bytes.toString().replaceAll('two', '***'));
       const failing = await gateway(t, stream(parts), {
         onResponse: async () => {
           throw new GatewayError('content_filter', 'refused');
         },
       });
-      const cut = await (await postTo(failing.url, path, BODY)).text();
+      const cut = await (await postTo(failing.url, path, request)).text();
       assert.ok(!cut.includes(end));
       assert.equal(JSON.parse(dataOf(cut).at(-1) ?? '').error.code, 'content_filter');
     });
 
     it('is put together when nobody asked for it', async (t) => {
       const { url } = await gateway(t, stream(parts));
-      const response = await postTo(url, path, '{"model":"gpt-4o"}');
+      const response = await postTo(url, path, JSON.stringify({ model }));
       assert.equal(response.headers.get('content-type'), 'application/json');
       assert.partialDeepStrictEqual(await response.json(), whole);
     });
@@ -120,7 +122,7 @@ for (const [path, parts, end, whole] of SURFACES) {
       const { url } = await gateway(t, json({ ...responseOf(SAID), ...whole, usage: undefined }), {
         evaluateOutput: async (_request, { text }) => void seen.push(text),
       });
-      const body = await (await postTo(url, path, BODY)).text();
+      const body = await (await postTo(url, path, request)).text();
       assert.ok(body.includes('one two'));
       assert.deepEqual(seen, [SAID]);
     });
@@ -166,6 +168,10 @@ describe('a stream of /v1/responses', () => {
   });
 });
 
+function bodyFor(model: string): string {
+  return JSON.stringify({ model, stream: true, stream_options: { include_usage: true } });
+}
+
 async function assertBroken(response: Response, end: string): Promise<void> {
   const body = await response.text();
   assert.ok(!body.includes(end), body);
@@ -185,7 +191,7 @@ async function gateway(
   const served = await serve(t, {
     deployments: [
       deployment(upstream.url),
-      deployment(upstream.url, { id: 'gpt-4o/1', provider: 'anthropic' }),
+      deployment(upstream.url, { group: 'claude', provider: 'anthropic' }),
     ],
     pipeline: emptyPipeline({ llm, export: exporter }),
   });

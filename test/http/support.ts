@@ -6,7 +6,13 @@ import winston from 'winston';
 import { Secret } from '../../src/config/secret.ts';
 import type { ErrorBody } from '../../src/errors.ts';
 import { createHttpServer } from '../../src/http/server.ts';
-import type { DataPlane, HttpServer, HttpServerDeps, PluginControl } from '../../src/http/types.ts';
+import type {
+  DataPlane,
+  HttpServer,
+  HttpServerDeps,
+  McpServer,
+  PluginControl,
+} from '../../src/http/types.ts';
 import type { PluginView } from '../../src/lifecycle/view.ts';
 import { sendJson } from '../../src/wire/error-response.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
@@ -31,6 +37,7 @@ export async function start(t: TestContext, overrides: Partial<HttpServerDeps> =
     pipeline: () => emptyPipeline(),
     started: Promise.resolve(),
     dataPlane: NO_DATA_PLANE,
+    mcp: NO_MCP,
     plugins: pluginControl(),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
     log,
@@ -52,6 +59,8 @@ export function recordingLog(level = 'info'): { log: winston.Logger; logged: Rec
 }
 
 export const NO_DATA_PLANE: DataPlane = { find: () => null };
+
+export const NO_MCP: McpServer = { handle: async (_req, res) => void res.end('mcp') };
 
 /** Serves `POST /v1/chat/completions` and `POST /v1/messages` with the caller's identity. */
 export const WHO_AM_I: DataPlane = {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { Containment } from '../../src/containment/containment.ts';
 import { compileTools } from '../../src/pipeline/tools.ts';
 import type { ToolsPhase } from '../../src/pipeline/types.ts';
+import type { Identity } from '../../src/plugin-api/auth.ts';
 import type { ToolRuntime } from '../../src/plugin-api/tools.ts';
 import { kinds } from '../containment/support.ts';
 import {
@@ -31,7 +32,7 @@ function compile(...members: TestMember[]): ToolsPhase {
 }
 
 async function names(phase: ToolsPhase): Promise<string[]> {
-  return (await phase.list()).map(({ name }) => name);
+  return (await phase.list(null)).map(({ name }) => name);
 }
 
 async function textOf(phase: ToolsPhase, name: string): Promise<string> {
@@ -41,7 +42,7 @@ async function textOf(phase: ToolsPhase, name: string): Promise<string> {
 
 describe('the list of tools', () => {
   it('is empty without runtimes', async () => {
-    assert.deepEqual(await compile(createMember('a', () => undefined)).list(), []);
+    assert.deepEqual(await compile(createMember('a', () => undefined)).list(null), []);
   });
 
   it('has the tools of all runtimes in load order; of one name the first', async () => {
@@ -76,6 +77,9 @@ describe('the list of tools', () => {
     [{}],
     [{ name: '' }],
     [{ name: 'x', inputSchema: null }],
+    [{ name: 'x', inputSchema: [] }],
+    [{ name: 'x', inputSchema: { type: 'string' } }],
+    [{ name: 'x', description: 7 }],
   ]) {
     it(`leaves out a runtime that lists ${JSON.stringify(garbage)}`, async () => {
       const bad = running('bad', { listTools: () => garbage });
@@ -85,7 +89,7 @@ describe('the list of tools', () => {
   }
 
   it('gives a tool without a schema one that takes any arguments', async () => {
-    const [tool] = await compile(running('a', { listTools: () => [{ name: 'x' }] })).list();
+    const [tool] = await compile(running('a', { listTools: () => [{ name: 'x' }] })).list(null);
     assert.deepEqual(tool, { name: 'x', inputSchema: { type: 'object' } });
   });
 
@@ -96,6 +100,106 @@ describe('the list of tools', () => {
     const gate = createGate(true);
     assert.deepEqual(await names(compile(running('a', {}, { gate }))), ['a']);
     assert.deepEqual(gate.trials, [true]);
+  });
+});
+
+describe('the tools of an identity', () => {
+  const phase = compile(
+    running('a', {
+      listTools: () => ['read', 'read_all', 'write', 'a.b.c', 'x*y'].map((name) => ({ name })),
+    }),
+  );
+
+  for (const [tools, allowed] of [
+    [undefined, ['read', 'read_all', 'write', 'a.b.c', 'x*y']],
+    [['*'], ['read', 'read_all', 'write', 'a.b.c', 'x*y']],
+    [[], []],
+    [['read'], ['read']],
+    [['read*'], ['read', 'read_all']],
+    [['*e'], ['write']],
+    [['a*b*c'], ['a.b.c']],
+    [['r*d*l'], ['read_all']],
+    [['readx*', '*xread', 'a*a', 'w*rite*e'], []],
+    [['.*', 'wr.te'], []],
+    ['read', []],
+    [null, []],
+    [[null, 7, 'write'], ['write']],
+  ] as const) {
+    it(`with the claim ${JSON.stringify(tools)} are ${JSON.stringify(allowed)}`, async () => {
+      const identity = { id: 'ada', ...(tools === undefined ? {} : { tools }) } as Identity;
+      assert.deepEqual(
+        (await phase.list(identity)).map(({ name }) => name),
+        allowed,
+      );
+      for (const name of ['read', 'read_all', 'write', 'a.b.c', 'x*y']) {
+        const isAllowed = (allowed as readonly string[]).includes(name);
+        assert.equal((await phase.find(name, identity)) !== null, isAllowed, name);
+        const { isError = false } = await phase.call(name, {}, { ...CALL, identity });
+        assert.equal(isError, !isAllowed, name);
+      }
+    });
+  }
+});
+
+describe('the arguments of a tool call', () => {
+  const calling = (inputSchema: unknown): ToolsPhase =>
+    compile(running('a', { listTools: () => [{ name: 'a', inputSchema }], callTool: () => 'called' }));
+  const text = async (phase: ToolsPhase, args: Record<string, unknown>): Promise<string> =>
+    String((await phase.call('a', args, CALL)).content[0]?.text);
+
+  for (const [what, schema] of [
+    ['2020-12', { properties: { list: { prefixItems: [{ type: 'string' }] } } }],
+    [
+      '2020-12 by name',
+      {
+        $schema: 'https://json-schema.org/draft/2020-12/schema',
+        properties: { list: { prefixItems: [{ type: 'string' }] } },
+      },
+    ],
+    [
+      'draft 7',
+      {
+        $schema: 'http://json-schema.org/draft-07/schema#',
+        properties: { list: { items: [{ type: 'string' }] } },
+      },
+    ],
+  ] as const) {
+    it(`have to fit a schema of ${what}`, async () => {
+      const phase = calling({ type: 'object', ...schema });
+      assert.equal(await text(phase, { list: ['x'] }), 'called');
+      assert.equal(
+        await text(phase, { list: [1] }),
+        'Invalid arguments for the tool "a": "list/0" must be string',
+      );
+    });
+  }
+
+  it('are not looked at where the schema has unknown keywords and formats', async () => {
+    const phase = calling({ properties: { at: { type: 'string', format: 'moon-phase', 'x-hint': 1 } } });
+    assert.equal(await text(phase, { at: 'new' }), 'called');
+  });
+
+  it('of a tool whose schema is none are a tool error that says so', async () => {
+    assert.match(
+      await text(calling({ properties: 7 }), {}),
+      /^The tool "a" has an inputSchema that cannot be used: /,
+    );
+    const remote = calling({ properties: { a: { $ref: 'https://example.com/schema.json' } } });
+    assert.match(await text(remote, {}), /cannot be used: can't resolve reference/);
+  });
+
+  it('follow the schema when it changes', async () => {
+    let type = 'string';
+    const phase = compile(
+      running('a', {
+        listTools: () => [{ name: 'a', inputSchema: { properties: { x: { type } } } }],
+        callTool: () => 'called',
+      }),
+    );
+    assert.equal(await text(phase, { x: 'one' }), 'called');
+    type = 'number';
+    await phase.list(null);
+    assert.match(await text(phase, { x: 'one' }), /"x" must be number/);
   });
 });
 
@@ -153,7 +257,7 @@ describe('a tool call', () => {
     let due = true;
     const gate = { ...createGate(true), begin: () => due };
     const phase = compile(running('a', {}, { gate }));
-    await phase.list();
+    await phase.list(null);
     due = false;
     assert.equal(await textOf(phase, 'a'), 'error: The tool "a" failed');
   });

@@ -72,6 +72,7 @@ export function deployment(apiBase: string | null, fields: Partial<DeploymentCon
     model: 'gpt-4o',
     apiBase,
     apiKey: new Secret('test-key-0123456789'),
+    apiVersion: null,
     headers: {},
     weight: 1,
     rpm: null,
@@ -79,6 +80,7 @@ export function deployment(apiBase: string | null, fields: Partial<DeploymentCon
     timeoutMs: null,
     inputCostPerToken: null,
     outputCostPerToken: null,
+    responsesOverChat: false,
     ...fields,
   };
 }

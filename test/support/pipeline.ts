@@ -16,6 +16,7 @@ export function emptyPipeline(
     providers: new Map(),
     tools: {
       list: async () => [],
+      find: async () => null,
       call: async () => ({ content: [], isError: true }),
     },
     export: null,

@@ -58,7 +58,7 @@ interface ChatChoice extends AssembledChoice {
   readonly message: Record<string, unknown>;
 }
 
-/** Strings grow, tool calls are merged by their index, everything else is replaced. */
+/** Strings and lists grow, tool calls are merged by their index, everything else is replaced. */
 function mergeDelta(message: Record<string, unknown>, delta: JsonObject): void {
   for (const [key, value] of Object.entries(delta)) {
     if (key === 'role') message[key] = value;
@@ -69,6 +69,7 @@ function mergeDelta(message: Record<string, unknown>, delta: JsonObject): void {
 
 function mergeValue(before: unknown, value: unknown): unknown {
   if (typeof before === 'string' && typeof value === 'string') return before + value;
+  if (Array.isArray(before) && Array.isArray(value)) return [...before, ...value];
   if (value === null && before !== undefined) return before;
   return value;
 }

@@ -11,12 +11,28 @@ import { RESPONSE_STREAM } from './response.ts';
 import type { Surface } from './surface.ts';
 import { readTextCompletion, TEXT_COMPLETION_STREAM } from './text-completion.ts';
 
-/** `POST /v1/chat/completions`: the one surface that providers of plugins serve as well. */
+/** `POST /v1/chat/completions`. */
 export const CHAT: Surface = define({
   name: 'chat.completions',
   path: '/v1/chat/completions',
   read: readChat,
   stream: CHAT_STREAM,
+});
+
+const RESPONSES: Surface = define({
+  name: 'responses',
+  path: '/v1/responses',
+  read: readResponse,
+  stream: RESPONSE_STREAM,
+});
+
+/** `POST /v1/messages`: Anthropic's. */
+export const MESSAGES: Surface = define({
+  name: 'messages',
+  path: '/v1/messages',
+  api: 'anthropic',
+  read: readMessage,
+  stream: MESSAGE_STREAM,
 });
 
 /** All surfaces of the data plane. */
@@ -28,7 +44,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     read: readTextCompletion,
     stream: TEXT_COMPLETION_STREAM,
   }),
-  define({ name: 'responses', path: '/v1/responses', read: readResponse, stream: RESPONSE_STREAM }),
+  RESPONSES,
   define({ name: 'embeddings', path: '/v1/embeddings' }),
   define({ name: 'moderations', path: '/v1/moderations', defaultModel: 'omni-moderation-latest' }),
   define({
@@ -46,13 +62,7 @@ export const SURFACES: readonly Surface[] = Object.freeze([
     answer: 'bytes',
   }),
   define({ name: 'rerank', path: '/v1/rerank', read: readRanking }),
-  define({
-    name: 'messages',
-    path: '/v1/messages',
-    api: 'anthropic',
-    read: readMessage,
-    stream: MESSAGE_STREAM,
-  }),
+  MESSAGES,
   define({ name: 'messages.count_tokens', path: '/v1/messages/count_tokens', api: 'anthropic' }),
 ]);
 

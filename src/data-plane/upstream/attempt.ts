@@ -14,9 +14,10 @@ import {
 import type { AnswerHeaders } from './headers.ts';
 import type { AttemptOutcome, EventSink } from './outcome.ts';
 import type { Redact } from './redact.ts';
+import type { AnswerHandler } from './upstream.ts';
 
 /** Bytes of an answer that is put together in memory: JSON, and streams that are held back. */
-const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
+export const MAX_WHOLE_BYTES: number = 64 * 1024 * 1024;
 
 export interface AttemptOptions {
   /** The deployment's id, for messages. */
@@ -37,7 +38,7 @@ type Phase = 'waiting' | 'json' | 'held' | 'streaming' | 'bytes' | 'error' | 'ov
  * undici writes to, so that bytes go from socket to socket without a stream or a promise in between; one object per
  * try, always of one shape.
  */
-export class Attempt implements Dispatcher.DispatchHandler {
+export class Attempt implements AnswerHandler {
   readonly outcome: Promise<AttemptOutcome>;
   readonly #settle: (outcome: AttemptOutcome) => void;
   readonly #deployment: string;

@@ -3,14 +3,13 @@ import type { DeploymentConfig } from '../../config/types.ts';
 import { toError } from '../../errors.ts';
 import type { LlmSurface } from '../../plugin-api/llm.ts';
 import type { Surface } from '../surface/surface.ts';
-import type { Attempt } from './attempt.ts';
 import { unreachable } from './failure.ts';
 import { addClientHeaders, addVersion } from './headers.ts';
 import type { HttpApi } from './http-api.ts';
 import type { Pools } from './pools.ts';
 import { createRedact, type Redact, secretsOf } from './redact.ts';
 import { createTimeouts, type Timeouts } from './timeouts.ts';
-import type { Upstream, UpstreamCall } from './upstream.ts';
+import type { AnswerHandler, Upstream, UpstreamCall } from './upstream.ts';
 
 /** An upstream that is reached over HTTP, and gets the bytes as the client has sent them. */
 export class HttpUpstream implements Upstream {
@@ -32,7 +31,7 @@ export class HttpUpstream implements Upstream {
     this.#id = config.id;
     this.#model = config.model;
     this.#pool = pools.of(baseUrl.origin);
-    this.#paths = api.pathsOn(baseUrl);
+    this.#paths = api.pathsOn(baseUrl, config);
     const headers = fixedHeaders(config, api);
     this.#headers = [...headers].flat();
     this.#headersButType = [...headers].filter(([name]) => name !== 'content-type').flat();
@@ -51,7 +50,7 @@ export class HttpUpstream implements Upstream {
     return this.#paths.has(surface.name);
   }
 
-  send(call: UpstreamCall, attempt: Attempt): void {
+  send(call: UpstreamCall, handler: AnswerHandler): void {
     const headers = this.#headersFor(call.body.contentType);
     headers.push('accept', acceptOf(call), 'x-request-id', call.id);
     addClientHeaders(headers, call.clientHeaders);
@@ -65,9 +64,9 @@ export class HttpUpstream implements Upstream {
       bodyTimeout: this.#timeouts.idleMs,
     };
     try {
-      this.#pool.dispatch(options, attempt);
+      this.#pool.dispatch(options, handler);
     } catch (error) {
-      attempt.reject(unreachable(this.#id, toError(error)));
+      handler.reject(unreachable(this.#id, toError(error)));
     }
   }
 }

@@ -1,4 +1,5 @@
-import { GatewayError } from '../../errors.ts';
+import { GatewayError, isGatewayError, toError } from '../../errors.ts';
+import { toClientError } from '../../wire/error-response.ts';
 import { fromErrorStatus, UpstreamFailure, unreachable, unusable } from './failure.ts';
 import type { Redact } from './redact.ts';
 
@@ -12,12 +13,27 @@ const REFUSALS: ReadonlySet<string> = new Set([
 const NO_CREDENTIALS: ReadonlySet<string> = new Set(['AI_LoadAPIKeyError', 'AI_LoadSettingError']);
 
 /**
+ * What a provider has thrown, as the failure of an upstream. A refusal (4xx) is the provider's answer; everything else
+ * is a fault of this deployment.
+ *
+ * @param deployment the deployment's id, for messages
+ */
+export function toProviderFailure(deployment: string, thrown: unknown, redact: Redact): UpstreamFailure {
+  const said = fromModelError(deployment, thrown, redact);
+  if (said !== null) return said;
+  const error = toClientError(thrown);
+  if (error.status < 500) return new UpstreamFailure(error, { retry: 'never', status: error.status });
+  if (isGatewayError(thrown)) return new UpstreamFailure(thrown, { retry: 'elsewhere' });
+  return unusable(deployment, 'failed', null, toError(thrown));
+}
+
+/**
  * What a model of the AI SDK has thrown, as the failure of an upstream; `null` for what is no error of the SDK. An
  * upstream's status is judged as if the gateway itself had asked it.
  *
  * @param deployment the deployment's id, for messages
  */
-export function fromModelError(deployment: string, thrown: unknown, redact: Redact): UpstreamFailure | null {
+function fromModelError(deployment: string, thrown: unknown, redact: Redact): UpstreamFailure | null {
   if (!(thrown instanceof Error) || !thrown.name.startsWith('AI_')) return null;
   if (thrown.name === 'AI_APICallError') return fromCallError(deployment, thrown, redact);
   if (REFUSALS.has(thrown.name)) {

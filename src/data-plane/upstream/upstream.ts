@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { RequestBody } from '../request-body.ts';
 import type { Surface } from '../surface/surface.ts';
-import type { Attempt } from './attempt.ts';
+import type { UpstreamFailure } from './failure.ts';
+import type { AnswerHeaders } from './headers.ts';
 import type { Redact } from './redact.ts';
 
 /** What an upstream needs of a call. */
@@ -15,11 +17,22 @@ export interface UpstreamCall {
   readonly request: LlmRequest;
 }
 
+/** Takes an upstream's answer as it comes. It is what undici writes to, so that nothing stands in between. */
+export interface AnswerHandler {
+  onRequestStart(controller: Dispatcher.DispatchController): void;
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void;
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void;
+  onResponseEnd(controller: Dispatcher.DispatchController): void;
+  onResponseError(controller: Dispatcher.DispatchController, error: Error): void;
+  /** The attempt failed outside of HTTP. */
+  reject(failure: UpstreamFailure): void;
+}
+
 /** Where attempts at one deployment are sent. */
 export interface Upstream {
   readonly redact: Redact;
   /** Whether calls of this surface can be sent there. */
   serves(surface: Surface): boolean;
-  /** Starts an attempt; how it goes on is told to `attempt`. Never throws. */
-  send(call: UpstreamCall, attempt: Attempt): void;
+  /** Starts an attempt; how it goes on is told to `handler`. Never throws. */
+  send(call: UpstreamCall, handler: AnswerHandler): void;
 }

@@ -2,10 +2,10 @@ import type { DeploymentConfig } from '../../config/types.ts';
 import type { ProviderPhase } from '../../pipeline/types.ts';
 import type { ProviderDeployment } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
-import { ANTHROPIC_API, type HttpApi, OPENAI_API } from './http-api.ts';
+import { overMessages, overOpenAi, overProvider } from '../dialect/cross.ts';
+import { ANTHROPIC_API, AZURE_API, type HttpApi, OPENAI_API } from './http-api.ts';
 import { HttpUpstream } from './http-upstream.ts';
 import { Pools } from './pools.ts';
-import { ProviderUpstream } from './provider-upstream.ts';
 import { createRedact, secretsOf } from './redact.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -18,7 +18,7 @@ const OWN: ReadonlyMap<string, Own> = new Map<string, Own>(
     mistral: { api: OPENAI_API, base: 'https://api.mistral.ai/v1' },
     openrouter: { api: OPENAI_API, base: 'https://openrouter.ai/api/v1' },
     ollama: { api: OPENAI_API, base: 'http://127.0.0.1:11434/v1' },
-    azure: { api: OPENAI_API, base: null },
+    azure: { api: AZURE_API, base: null },
     vllm: { api: OPENAI_API, base: null },
     hosted_vllm: { api: OPENAI_API, base: null },
     openai_compatible: { api: OPENAI_API, base: null },
@@ -54,16 +54,17 @@ export class Upstreams {
     const { provider } = config;
     const deployment = toProviderDeployment(config, candidate);
     const redact = createRedact(secretsOf(config));
-    if (provider === 'echo') return fixed(new ProviderUpstream(this.#echo, deployment, redact));
+    if (provider === 'echo') return fixed(overProvider(this.#echo, deployment, redact));
     const own = OWN.get(provider);
     const base = config.apiBase ?? own?.base ?? null;
-    const api = own?.api ?? OPENAI_API;
-    const http = base === null ? null : new HttpUpstream(config, api, new URL(base), this.#pools);
+    const http = base === null ? null : this.#http(config, own?.api ?? OPENAI_API, new URL(base));
     if (own !== undefined) return fixed(http);
-    return (providers) => {
-      const plugin = providers.get(provider);
-      return plugin === undefined ? http : new ProviderUpstream(plugin, deployment, redact);
-    };
+    return ofPlugin(provider, http, (plugin) => overProvider(plugin, deployment, redact));
+  }
+
+  #http(config: DeploymentConfig, api: HttpApi, base: URL): Upstream {
+    const native = new HttpUpstream(config, api, base, this.#pools);
+    return api === ANTHROPIC_API ? overMessages(native, config) : overOpenAi(native, config);
   }
 
   close(): Promise<void> {
@@ -74,6 +75,21 @@ export class Upstreams {
 function toProviderDeployment(config: DeploymentConfig, candidate: Candidate): ProviderDeployment {
   const { apiBase, apiKey, headers } = config;
   return Object.freeze({ ...candidate, apiBase, apiKey, headers: Object.freeze({ ...headers }) });
+}
+
+/** Made once for each generation of the plugin: routing asks for it several times in a call. */
+function ofPlugin(
+  name: string,
+  fallback: Upstream | null,
+  make: (plugin: ProviderPhase) => Upstream,
+): ResolveUpstream {
+  let made: { readonly plugin: ProviderPhase; readonly upstream: Upstream } | null = null;
+  return (providers) => {
+    const plugin = providers.get(name);
+    if (plugin === undefined) return fallback;
+    if (made?.plugin !== plugin) made = { plugin, upstream: make(plugin) };
+    return made.upstream;
+  };
 }
 
 function fixed(upstream: Upstream | null): ResolveUpstream {

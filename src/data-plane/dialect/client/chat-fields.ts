@@ -1,0 +1,45 @@
+import { type FieldTable, ignored, read, refused } from '../fields.ts';
+
+/**
+ * The fields of `POST /v1/chat/completions`.
+ * Source: OpenAI's API reference, heading "Create chat completion".
+ */
+export const CHAT_FIELDS: FieldTable = Object.freeze({
+  model: read('which deployment; its upstream gets its own name'),
+  messages: read('the prompt'),
+  stream: read('whether the answer is a stream'),
+  stream_options: read('`include_usage`; `include_obfuscation` is ignored'),
+  max_completion_tokens: read('wins over `max_tokens`', 'maxOutputTokens'),
+  max_tokens: read('the same under its old name'),
+  temperature: read('as it is', 'temperature'),
+  top_p: read('as it is', 'topP'),
+  top_k: read('as it is; many compatible servers know it', 'topK'),
+  stop: read('a text becomes a list of one', 'stopSequences'),
+  seed: read('as it is', 'seed'),
+  presence_penalty: read('as it is', 'presencePenalty'),
+  frequency_penalty: read('as it is', 'frequencyPenalty'),
+  response_format: read('`text`, `json_object` or `json_schema`', 'responseFormat'),
+  reasoning_effort: read('as it is', 'reasoning'),
+  tools: read('function tools; others are refused', 'tools'),
+  tool_choice: read('`auto`, `none`, `required` or one function', 'toolChoice'),
+  parallel_tool_calls: read('as it is', 'parallelToolCalls'),
+  verbosity: read('as it is', 'textVerbosity'),
+  user: ignored('an id for abuse reports'),
+  safety_identifier: ignored('an id for abuse reports'),
+  metadata: ignored('labels of stored answers; nothing is stored'),
+  prompt_cache_key: ignored("a hint for OpenAI's cache"),
+  prompt_cache_retention: ignored("a hint for OpenAI's cache"),
+  store: refused('answers are not stored for later', false),
+  service_tier: refused('there are no such tiers', 'auto', 'default'),
+  n: refused('there is one choice', 1),
+  logprobs: refused('there are no log probabilities', false),
+  top_logprobs: refused('there are no log probabilities', 0),
+  logit_bias: refused('tokens are not the same', {}),
+  modalities: refused('the answer is text', ['text']),
+  audio: refused('the answer is text'),
+  prediction: refused('there are no predicted outputs'),
+  moderation: refused('there is no such check'),
+  web_search_options: refused('the upstream has no such search'),
+  functions: refused('use `tools`', []),
+  function_call: refused('use `tool_choice`', 'auto', 'none'),
+});

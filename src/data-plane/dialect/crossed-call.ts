@@ -1,0 +1,30 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { LlmRequest } from '../../plugin-api/llm.ts';
+import { LazyLlmRequest } from '../llm-request.ts';
+import type { RequestBody } from '../request-body.ts';
+import type { Surface } from '../surface/surface.ts';
+import type { UpstreamCall } from '../upstream/upstream.ts';
+
+/** A call as an upstream of another dialect sees it. */
+export class CrossedCall implements UpstreamCall {
+  readonly id: string;
+  readonly surface: Surface;
+  readonly body: RequestBody;
+  readonly clientHeaders: IncomingHttpHeaders;
+  readonly #call: UpstreamCall;
+
+  constructor(call: UpstreamCall, surface: Surface, body: RequestBody) {
+    this.id = call.id;
+    this.surface = surface;
+    this.body = body;
+    this.clientHeaders = call.clientHeaders;
+    this.#call = call;
+  }
+
+  /** For providers that are code. */
+  get request(): LlmRequest {
+    const { id, surface, body } = this;
+    const { request } = this.#call;
+    return new LazyLlmRequest({ id, surface, identity: request.identity, abort: () => request.signal }, body);
+  }
+}

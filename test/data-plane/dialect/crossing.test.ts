@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { deployment, serve } from '../../support/data-plane.ts';
+import { startUpstream, type Upstream } from '../../support/upstream.ts';
+import { ANTHROPIC_VENDOR, CHAT_VENDOR, type Said, says, type Vendor } from './answers.ts';
+import {
+  CHAT_CLIENT,
+  type Client,
+  MESSAGES_CLIENT,
+  PICTURE,
+  PIXEL,
+  RESPONSES_CLIENT,
+  SCHEMA,
+  type Scenario,
+} from './clients.ts';
+
+const USAGE = { input: 20, cached: 8, output: 7 };
+
+const ANSWERS: Readonly<Record<Scenario, Said>> = {
+  text: { text: 'Fine, thänks 😀', finish: 'stop', usage: USAGE },
+  tools: {
+    text: 'Looking it up.',
+    calls: [
+      { id: 'call_2', name: 'weather', input: '{"city":"Rome"}' },
+      { id: 'call_3', name: 'weather', input: '{}' },
+    ],
+    finish: 'tool-calls',
+    usage: USAGE,
+  },
+  images: { text: 'Two cats', finish: 'length', usage: USAGE },
+  structured: { text: '{"city":"Oslo"}', finish: 'stop', usage: USAGE },
+  reasoning: { reasoning: 'Hmm, well.', signature: 'c2ln', text: 'Done', finish: 'stop', usage: USAGE },
+};
+
+const TOOL = { name: 'weather', description: 'The weather of a city' };
+
+/** What each upstream is to get, whatever dialect the client speaks. */
+const CHAT_REQUESTS: Readonly<Record<Scenario, object>> = {
+  text: {
+    max_tokens: 5000,
+    temperature: 0.5,
+    top_p: 0.9,
+    messages: [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: 'Hi.' },
+      { role: 'user', content: 'How are you?' },
+    ],
+  },
+  tools: {
+    max_tokens: 5000,
+    messages: [
+      { role: 'user', content: 'Weather in Oslo and Rome?' },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [
+          { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
+        ],
+      },
+      { role: 'tool', tool_call_id: 'call_1', content: 'Rain' },
+    ],
+    tools: [{ type: 'function', function: { ...TOOL, parameters: SCHEMA } }],
+    tool_choice: { type: 'function', function: { name: 'weather' } },
+    parallel_tool_calls: false,
+  },
+  images: {
+    max_tokens: 5000,
+    messages: [
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Compare' },
+          { type: 'image_url', image_url: { url: `data:image/png;base64,${PIXEL}` } },
+          { type: 'image_url', image_url: { url: PICTURE } },
+        ],
+      },
+    ],
+  },
+  structured: {
+    max_tokens: 5000,
+    messages: [{ role: 'user', content: 'Where?' }],
+    response_format: {
+      type: 'json_schema',
+      json_schema: { name: 'response', schema: SCHEMA, strict: true },
+    },
+  },
+  reasoning: {
+    max_tokens: 5000,
+    messages: [{ role: 'user', content: 'Think' }],
+    reasoning_effort: 'medium',
+  },
+};
+
+const ANTHROPIC_REQUESTS: Readonly<Record<Scenario, object>> = {
+  text: {
+    max_tokens: 5000,
+    temperature: 0.5,
+    top_p: 0.9,
+    system: [{ type: 'text', text: 'Be brief.' }],
+    messages: [
+      { role: 'user', content: [{ type: 'text', text: 'Hello' }] },
+      { role: 'assistant', content: [{ type: 'text', text: 'Hi.' }] },
+      { role: 'user', content: [{ type: 'text', text: 'How are you?' }] },
+    ],
+  },
+  tools: {
+    max_tokens: 5000,
+    messages: [
+      { role: 'user', content: [{ type: 'text', text: 'Weather in Oslo and Rome?' }] },
+      {
+        role: 'assistant',
+        content: [{ type: 'tool_use', id: 'call_1', name: 'weather', input: { city: 'Oslo' } }],
+      },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'call_1', content: 'Rain' }] },
+    ],
+    tools: [{ ...TOOL, input_schema: SCHEMA }],
+    tool_choice: { type: 'tool', name: 'weather', disable_parallel_tool_use: true },
+  },
+  images: {
+    max_tokens: 5000,
+    messages: [
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Compare' },
+          { type: 'image', source: { type: 'base64', media_type: 'image/png', data: PIXEL } },
+          { type: 'image', source: { type: 'url', url: PICTURE } },
+        ],
+      },
+    ],
+  },
+  structured: {
+    max_tokens: 5000,
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'Where?' }] }],
+    output_config: { format: { type: 'json_schema', schema: SCHEMA } },
+  },
+  reasoning: {
+    max_tokens: 5000,
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'Think' }] }],
+    thinking: { type: 'enabled', budget_tokens: 3976 },
+  },
+};
+
+interface Pair {
+  readonly client: Client;
+  readonly provider: 'openai' | 'anthropic';
+  readonly model: string;
+  readonly path: string;
+  readonly vendor: Vendor;
+  readonly requests: Readonly<Record<Scenario, object>>;
+}
+
+const TO_CHAT = {
+  provider: 'openai',
+  model: 'gpt-4o',
+  path: '/v1/chat/completions',
+  vendor: CHAT_VENDOR,
+  requests: CHAT_REQUESTS,
+} as const;
+
+const TO_ANTHROPIC = {
+  provider: 'anthropic',
+  model: 'claude-sonnet-4-5',
+  path: '/v1/messages',
+  vendor: ANTHROPIC_VENDOR,
+  requests: ANTHROPIC_REQUESTS,
+} as const;
+
+const PAIRS: readonly Pair[] = [
+  { client: CHAT_CLIENT, ...TO_ANTHROPIC },
+  { client: RESPONSES_CLIENT, ...TO_ANTHROPIC },
+  { client: RESPONSES_CLIENT, ...TO_CHAT },
+  { client: MESSAGES_CLIENT, ...TO_CHAT },
+];
+
+for (const pair of PAIRS) {
+  const { client, vendor, requests, path, model } = pair;
+
+  describe(`a client of ${client.name} at an upstream that speaks ${path}`, () => {
+    for (const scenario of Object.keys(ANSWERS) as Scenario[]) {
+      const body = { ...client.bodies[scenario], model: 'the-model' };
+      const expected = expectedOf(ANSWERS[scenario], pair);
+
+      it(`gets ${scenario} in one piece`, async (t) => {
+        const { url, upstream } = await gateway(t, pair, ANSWERS[scenario]);
+        assert.deepEqual(await client.ask(url, body), expected);
+        const [request] = upstream.requests;
+        assert.equal(request?.path, path);
+        assert.deepEqual(JSON.parse(String(request?.body)), { model, ...requests[scenario] });
+      });
+
+      it(`gets ${scenario} as a stream`, async (t) => {
+        const { url, upstream } = await gateway(t, pair, ANSWERS[scenario]);
+        assert.deepEqual(await client.stream(url, body), expected);
+        const usage = path === '/v1/messages' ? {} : { stream_options: { include_usage: true } };
+        assert.deepEqual(JSON.parse(String(upstream.requests[0]?.body)), {
+          model,
+          stream: true,
+          ...usage,
+          ...requests[scenario],
+        });
+      });
+    }
+
+    it('gets a refusal of the model as what its dialect has for one', async (t) => {
+      const said: Said = { text: 'No.', finish: 'content-filter', usage: USAGE };
+      const { url } = await gateway(t, pair, said);
+      const body = { ...client.bodies.text, model: 'the-model' };
+      assert.deepEqual(await client.ask(url, body), said);
+      assert.deepEqual(await client.stream(url, body), said);
+    });
+
+    it('gets an answer in one piece from an upstream that streams all the same, and the other way round', async (t) => {
+      const { url, upstream } = await gateway(t, pair, ANSWERS.tools);
+      const body = { ...client.bodies.tools, model: 'the-model' };
+      const expected = expectedOf(ANSWERS.tools, pair);
+      upstream.answer(vendor.answer(ANSWERS.tools));
+      assert.deepEqual(await client.stream(url, body), expected);
+      upstream.answer((request, res, socket) => {
+        const streaming = { ...request, body: Buffer.from('{"stream":true}') };
+        return says(vendor, ANSWERS.tools)(streaming, res, socket);
+      });
+      assert.deepEqual(await client.ask(url, body), expected);
+    });
+  });
+}
+
+/** A signature comes from Anthropic alone. */
+function expectedOf(said: Said, { provider }: Pair): Said {
+  const { signature: _signature, ...rest } = said;
+  return provider === 'anthropic' ? said : rest;
+}
+
+async function gateway(
+  t: TestContext,
+  { provider, model, vendor }: Pair,
+  said: Said,
+): Promise<{ url: string; upstream: Upstream }> {
+  const upstream = await startUpstream(says(vendor, said));
+  t.after(() => upstream.close());
+  const { url } = await serve(t, {
+    deployments: [deployment(upstream.url, { group: 'the-model', provider, model, responsesOverChat: true })],
+  });
+  return { url, upstream };
+}
