@@ -3,10 +3,11 @@ import { loadFactory } from './factory.ts';
 import { SdkProvider } from './sdk-provider.ts';
 import { readProviders } from './settings.ts';
 
-/** Registers each configured provider of the AI SDK; packages that the configuration does not name are not loaded. */
+/** Registers the providers of the AI SDK that the configuration names; packages of others are not loaded. */
 const plugin: Plugin = definePlugin({
-  async startup(app, { settings, fetch, logger }) {
-    const wanted = readProviders(settings.get('providers'));
+  async startup(app, { settings, models, fetch, logger }) {
+    const inUse = models.list().flatMap(({ providers }) => providers);
+    const wanted = readProviders(settings.get('providers', {}), inUse);
     const loaded = await Promise.all(
       wanted.map(async (each) => ({ ...each, create: await loadFactory(each) })),
     );

@@ -27,12 +27,18 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
 type Entry = Partial<{ package: string; factory: string; options: Record<string, unknown> }>;
 
 /**
- * The providers in the order in which the configuration names them.
+ * The providers that the settings name, and those in use whose package is known by their name.
  *
+ * @param inUse names of the providers of all models
  * @throws ConfigError `config_invalid`, when neither the name nor the entry says which package it is
  */
-export function readProviders(setting: Readonly<Record<string, Entry | null>>): readonly ProviderSettings[] {
-  return Object.entries(setting).map(([name, entry]) => {
+export function readProviders(
+  setting: Readonly<Record<string, Entry | null>>,
+  inUse: readonly string[],
+): readonly ProviderSettings[] {
+  const names = new Set([...Object.keys(setting), ...inUse.filter((name) => PACKAGES.has(name))]);
+  return [...names].map((name) => {
+    const entry = setting[name];
     const packageName = entry?.package ?? PACKAGES.get(name);
     if (packageName === undefined) throw unknownPackage(name);
     return { name, packageName, factory: entry?.factory ?? null, options: entry?.options ?? {} };

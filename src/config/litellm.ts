@@ -1,32 +1,28 @@
 import { z } from 'zod';
 import { likely } from './env-name.ts';
+import { amount, name, seconds, toMs, whole } from './fields.ts';
 import type { ConfigFile } from './file.ts';
 import { copyPlain, isRecord, own, type Path, valueAt } from './plain.ts';
 import { isSecretName, type Report, show, showHidden, showPath, showUrl } from './problems.ts';
 import { type References, referenceName } from './references.ts';
+import {
+  type DefaultTimeouts,
+  findUnknownFallbacks,
+  LITELLM_KEYS,
+  litellmSettings,
+  ROUTER_KEYS,
+  routerSettings,
+  toDefaultTimeouts,
+  toRouting,
+} from './routing-settings.ts';
 import { Secret } from './secret.ts';
 import type { DeploymentConfig, RoutingConfig } from './types.ts';
 
-const MAX_SECONDS = 2_147_483;
-const NAME = 'a text that is not blank';
 const MODEL = 'provider/model, for example openai/gpt-4o';
 const API_KEY = 'a text of printable ASCII characters without blanks';
 const API_BASE = 'an http or https URL without user info, query and fragment';
 const API_VERSION = 'a version in quotes, for example "2024-10-21"';
 const HEADERS = 'a mapping of header names to texts';
-
-/** A number, or a text that spells one: what `os.environ/…` stands for is always a text. */
-function amount(expected: string, min: number, max: number = Number.MAX_SAFE_INTEGER) {
-  const spelled = (value: unknown): unknown =>
-    typeof value === 'string' && /^[\d.]+(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
-  return z.preprocess(spelled, z.number(expected).min(min, expected).max(max, expected));
-}
-
-function whole(expected: string, min: number) {
-  return amount(expected, min).refine(Number.isInteger, expected);
-}
-
-const name = z.string(NAME).trim().min(1, NAME);
 
 const apiKey = z
   .string(API_KEY)
@@ -70,7 +66,9 @@ const params = z.looseObject(
     weight: amount('a number of at least 0', 0).nullish(),
     rpm: whole('a whole number of at least 1', 1).nullish(),
     tpm: whole('a whole number of at least 1', 1).nullish(),
-    timeout: amount(`a number of seconds from 0.001 to ${MAX_SECONDS}`, 0.001, MAX_SECONDS).nullish(),
+    order: whole('a whole number of at least 0', 0).nullish(),
+    timeout: seconds(0.001).nullish(),
+    stream_timeout: seconds(0.001).nullish(),
     input_cost_per_token: cost.nullish(),
     output_cost_per_token: cost.nullish(),
     use_chat_completions_api: z.boolean('true or false').nullish(),
@@ -88,32 +86,13 @@ const entry = z.looseObject(
   'a mapping with model_name and litellm_params',
 );
 
-const router = z.looseObject(
-  {
-    routing_strategy: name.nullish(),
-    num_retries: whole('a whole number of at least 0', 0).nullish(),
-    allowed_fails: whole('a whole number of at least 0', 0).nullish(),
-    cooldown_time: amount(`a number of seconds from 0 to ${MAX_SECONDS}`, 0, MAX_SECONDS).nullish(),
-    fallbacks: z
-      .array(
-        z.record(
-          z.string(),
-          z.array(name, 'a list of model names'),
-          'a mapping of a model name to a list of them',
-        ),
-        'a list of mappings',
-      )
-      .nullish(),
-  },
-  'a mapping',
-);
-
 const root = z.looseObject({
   model_list: z.array(entry, 'a list').nullish(),
-  router_settings: router.nullish(),
+  router_settings: routerSettings.nullish(),
+  litellm_settings: litellmSettings.nullish(),
 });
 
-/** Sections of LiteLLM's file of which the gateway takes nothing. */
+/** Sections of LiteLLM's file of which the gateway takes little or nothing. */
 const LITELLM_SECTIONS: readonly string[] = ['litellm_settings', 'general_settings', 'environment_variables'];
 
 const ROOT_KEYS = [...Object.keys(root.shape), 'plugins'];
@@ -125,43 +104,53 @@ export interface LitellmConfig {
 }
 
 /**
- * Reads `model_list` and `router_settings`. Problems name the place and what was expected; what LiteLLM knows and
- * this gateway does not is a warning, never dropped in silence.
+ * Reads `model_list`, `router_settings` and what `litellm_settings` says of routing. Problems name the place and what
+ * was expected; what LiteLLM knows and this gateway does not is a warning, never dropped in silence.
  */
 export function readLitellm(file: ConfigFile | null, references: References, report: Report): LitellmConfig {
   if (file === null) return toConfig({});
   warnIgnored(file, report);
-  const { model_list, router_settings } = file.root;
-  const parsed = root.safeParse(copyPlain({ model_list, router_settings }, references.resolve));
+  const { model_list, router_settings, litellm_settings } = file.root;
+  const given = { model_list, router_settings, litellm_settings };
+  const parsed = root.safeParse(copyPlain(given, references.resolve));
   if (!parsed.success) {
     for (const issue of parsed.error.issues) reportIssue(issue, file, references, report);
     return toConfig({});
   }
   const config = toConfig(parsed.data);
-  warnUnknownFallbacks(config, file, report);
+  report.warnings.push(...findUnknownFallbacks(config.deployments, config.routing, file));
   return config;
 }
 
 /** Whether anybody reads what stands at `path`. A variable behind what is ignored may well be missing here. */
 export function isRead([section, at, part, key]: Path): boolean {
   if (section === 'plugins') return true;
-  if (section === 'router_settings') return Object.hasOwn(router.shape, String(at));
+  if (section === 'router_settings') return ROUTER_KEYS.includes(String(at));
+  if (section === 'litellm_settings') return LITELLM_KEYS.includes(String(at));
+  if (section !== 'model_list') return false;
   if (part === 'litellm_params') return Object.hasOwn(params.shape, String(key));
   if (part === 'model_info') return Object.hasOwn(info.shape, String(key));
   return part === undefined || Object.hasOwn(entry.shape, String(part));
 }
 
 function toConfig(data: z.infer<typeof root>): LitellmConfig {
+  const router = data.router_settings ?? {};
+  const general = data.litellm_settings ?? {};
+  const timeouts = toDefaultTimeouts(router, general);
   const sizes = new Map<string, number>();
   const deployments = (data.model_list ?? []).map((item) => {
     const index = sizes.get(item.model_name) ?? 0;
     sizes.set(item.model_name, index + 1);
-    return toDeployment(item, index);
+    return toDeployment(item, index, timeouts);
   });
-  return { deployments, routing: toRouting(data.router_settings ?? {}) };
+  return { deployments, routing: toRouting(router, general) };
 }
 
-function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentConfig {
+function toDeployment(
+  item: z.infer<typeof entry>,
+  index: number,
+  defaults: DefaultTimeouts,
+): DeploymentConfig {
   const { litellm_params: given, model_info: costs } = item;
   const slash = given.model.indexOf('/');
   return {
@@ -176,7 +165,9 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
     weight: given.weight ?? 1,
     rpm: given.rpm ?? null,
     tpm: given.tpm ?? null,
-    timeoutMs: given.timeout == null ? null : Math.round(given.timeout * 1000),
+    order: given.order ?? null,
+    timeoutMs: toMs(given.timeout) ?? defaults.timeoutMs,
+    streamTimeoutMs: toMs(given.stream_timeout) ?? defaults.streamTimeoutMs,
     inputCostPerToken: costs?.input_cost_per_token ?? given.input_cost_per_token ?? null,
     outputCostPerToken: costs?.output_cost_per_token ?? given.output_cost_per_token ?? null,
     responsesOverChat: given.use_chat_completions_api ?? false,
@@ -186,19 +177,6 @@ function toDeployment(item: z.infer<typeof entry>, index: number): DeploymentCon
 /** As in LiteLLM, a name without a provider says by itself whose model it is. */
 function providerOf(model: string): string {
   return model.startsWith('claude') ? 'anthropic' : 'openai';
-}
-
-function toRouting(given: z.infer<typeof router>): RoutingConfig {
-  const fallbacks = (given.fallbacks ?? []).flatMap((mapping) =>
-    Object.entries(mapping).map(([from, to]) => ({ from, to })),
-  );
-  return {
-    strategy: given.routing_strategy ?? 'simple-shuffle',
-    numRetries: given.num_retries ?? 2,
-    allowedFails: given.allowed_fails ?? 3,
-    cooldownMs: Math.round((given.cooldown_time ?? 30) * 1000),
-    fallbacks,
-  };
 }
 
 // Two spellings of one header would be sent twice.
@@ -246,7 +224,7 @@ function warnIgnored(file: ConfigFile, report: Report): void {
     warnUnknownKeys(file, [...path, 'litellm_params'], Object.keys(params.shape), report);
     warnUnknownKeys(file, [...path, 'model_info'], Object.keys(info.shape), report);
   }
-  warnUnknownKeys(file, ['router_settings'], Object.keys(router.shape), report);
+  warnUnknownKeys(file, ['router_settings'], ROUTER_KEYS, report);
 }
 
 /** Each setting of a section that LiteLLM has and the gateway has not is named: an operator looks for that one. */
@@ -255,7 +233,8 @@ function warnUnknownSections(file: ConfigFile, report: Report): void {
   for (const [section, value] of sections) {
     if (!isRecord(value) || Object.keys(value).length === 0) warnIgnoredKey(file, [section], '', report);
     else
-      for (const key of Object.keys(value)) warnIgnoredKey(file, [section, key], whyItMatters(key), report);
+      for (const key of Object.keys(value).filter((each) => !isRead([section, each])))
+        warnIgnoredKey(file, [section, key], whyItMatters(key), report);
   }
   warnUnknownKeys(file, [], [...ROOT_KEYS, ...LITELLM_SECTIONS], report);
 }
@@ -284,14 +263,5 @@ function warnUnknownKeys(file: ConfigFile, path: Path, known: readonly string[],
     const place = [...path, key];
     const guess = likely(key, known);
     warnIgnoredKey(file, place, guess === undefined ? '' : `; did you mean ${guess}?`, report);
-  }
-}
-
-function warnUnknownFallbacks(config: LitellmConfig, file: ConfigFile, report: Report): void {
-  const groups = new Set(config.deployments.map((deployment) => deployment.group));
-  const named = new Set(config.routing.fallbacks.flatMap(({ from, to }) => [from, ...to]));
-  for (const group of named.difference(groups)) {
-    const at = file.locate(['router_settings', 'fallbacks']);
-    report.warnings.push(`${at}: router_settings.fallbacks: no entry of model_list is named ${show(group)}`);
   }
 }

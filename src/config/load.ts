@@ -9,6 +9,7 @@ import { readLock } from './lockfile.ts';
 import { frozenMap, frozenSet, isRecord, own } from './plain.ts';
 import { type Report, show, showHidden } from './problems.ts';
 import { findReferences } from './references.ts';
+import { DEFAULT_STRATEGY } from './routing-settings.ts';
 import type { GatewayConfig, OutboundConfig, PluginsConfig, ServerConfig, SettingsSources } from './types.ts';
 import type { Variable } from './variable.ts';
 import { SETTING_VARIABLE, VARIABLES } from './variables.ts';
@@ -102,7 +103,7 @@ function readFileSections(
   input: ConfigInput,
   report: Report,
 ): LitellmConfig & { readonly plugins: PluginsConfig } {
-  const sections = ['model_list', 'router_settings', 'plugins'];
+  const sections = ['model_list', 'router_settings', 'litellm_settings', 'plugins'];
   const references =
     file === null
       ? { values: new Map<string, string>(), resolve: (text: string) => text }
@@ -112,13 +113,15 @@ function readFileSections(
     env: readSettingVariables(input.env),
     references: frozenMap(references.values),
   };
-  return { ...readLitellm(file, references, report), plugins: readPlugins(read, input, settings, report) };
+  const litellm = readLitellm(file, references, report);
+  return { ...litellm, plugins: readPlugins(read, input, settings, litellm, report) };
 }
 
 function readPlugins(
   read: Read,
   { env, cwd, readsLock = true }: ConfigInput,
   settings: SettingsSources,
+  litellm: LitellmConfig,
   report: Report,
 ): PluginsConfig {
   const named = read(VARIABLES.lockfile);
@@ -138,11 +141,18 @@ function readPlugins(
     cooldownMs: read(VARIABLES.cooldownMs),
     isolation: read(VARIABLES.isolation),
     watch: read(VARIABLES.watch),
+    probationMs: read(VARIABLES.probationMs),
     lockfile: named === null ? null : resolve(cwd, named),
     lock: named !== null && readsLock ? readLock(named, cwd, report) : null,
     settings,
-    environment: frozenSet([...variablesSet(env), ...variablesOfFile(settings.file)]),
+    environment: frozenSet([...variablesSet(env), ...variablesOfFile(settings.file), ...namedIn(litellm)]),
   };
+}
+
+/** What plugins may wait for, as `activation.anyOf` writes it. Nobody waits for the gateway's own strategy. */
+function namedIn({ deployments, routing }: LitellmConfig): string[] {
+  const strategies = routing.strategy === DEFAULT_STRATEGY ? [] : [`strategy:${routing.strategy}`];
+  return [...deployments.map(({ provider }) => `provider:${provider}`), ...strategies];
 }
 
 function variablesSet(env: ConfigInput['env']): string[] {

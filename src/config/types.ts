@@ -58,13 +58,18 @@ export interface PluginsConfig {
   readonly cooldownMs: number;
   readonly isolation: IsolationTier;
   readonly watch: boolean;
+  /** 0: no probation. */
+  readonly probationMs: number;
   /** Absolute path; `null`: digests of plugins are not checked. */
   readonly lockfile: string | null;
   /** What it holds; `null` as well while it is to be written. */
   readonly lock: PluginLock | null;
   /** Settings as the operator wrote them; {@link file://./settings.ts} joins them for one plugin. */
   readonly settings: SettingsSources;
-  /** What `activation.env` is checked against: variables that are set and not blank, and those of settings in the file. */
+  /**
+   * What `activation` is checked against: variables that are set and not blank, those of settings in the file, and
+   * `provider:…` and `strategy:…` for what `model_list` and `router_settings` name.
+   */
   readonly environment: ReadonlySet<string>;
 }
 
@@ -107,7 +112,11 @@ export interface DeploymentConfig {
   readonly weight: number;
   readonly rpm: number | null;
   readonly tpm: number | null;
+  /** Lower is preferred; `null` comes last. */
+  readonly order: number | null;
   readonly timeoutMs: number | null;
+  /** In place of {@link timeoutMs} where the answer is streamed. */
+  readonly streamTimeoutMs: number | null;
   readonly inputCostPerToken: number | null;
   readonly outputCostPerToken: number | null;
   /** Its upstream has no Responses API: such calls go to its chat completions. */
@@ -119,5 +128,17 @@ export interface RoutingConfig {
   readonly numRetries: number;
   readonly allowedFails: number;
   readonly cooldownMs: number;
-  readonly fallbacks: readonly { readonly from: string; readonly to: readonly string[] }[];
+  readonly fallbacks: readonly FallbackConfig[];
+  /** When the prompt is too long for a group. */
+  readonly contextWindowFallbacks: readonly FallbackConfig[];
+  /** When the provider's own filter refuses the prompt. */
+  readonly contentPolicyFallbacks: readonly FallbackConfig[];
+  /** For groups that {@link fallbacks} does not name. */
+  readonly defaultFallbacks: readonly string[];
+}
+
+/** The groups to try when the group `from` fails. */
+export interface FallbackConfig {
+  readonly from: string;
+  readonly to: readonly string[];
 }

@@ -33,6 +33,8 @@ export class Call implements UpstreamCall, AnswerListener {
   /** What is set aside for the call with the provider of its identity. */
   reserved: Reserved | null = null;
   usage: LlmUsage | null = null;
+  /** A routing strategy learns from how the call goes. */
+  observed = false;
   #body: RequestBody;
   #request: LlmRequest | null = null;
   #attempt: Attempt | null = null;
@@ -71,7 +73,7 @@ export class Call implements UpstreamCall, AnswerListener {
 
   /** Whether somebody wants to know what the call has used. */
   get countsUsage(): boolean {
-    return this.pipeline.export !== null || this.reserved !== null;
+    return this.observed || this.pipeline.export !== null || this.reserved !== null;
   }
 
   /** The call as plugins see it: ready-made when hooks will read it, else only as far as somebody asks. */

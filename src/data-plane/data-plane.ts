@@ -1,5 +1,6 @@
 import type { Logger } from 'winston';
 import type { DeploymentConfig, RoutingConfig } from '../config/types.ts';
+import type { Pipeline } from '../pipeline/types.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
 import { createEchoProvider } from './echo.ts';
 import { type DataPlaneHandler, getModel, listModels, MODEL_PREFIX, methodNotAllowed } from './handlers.ts';
@@ -24,7 +25,11 @@ export interface DataPlaneOptions {
   readonly clock?: () => number;
   /** Default: `Math.random`. */
   readonly random?: Random;
+  /** How often a client hears of a stream whose first event is late. Default: 15 000. */
+  readonly keepAliveMs?: number;
 }
+
+const KEEP_ALIVE_MS = 15_000;
 
 /** The LLM surfaces of the gateway: see README.md, "Paths". */
 export interface DataPlane {
@@ -38,6 +43,8 @@ export interface DataPlane {
   find(method: string, path: string): DataPlaneHandler | null;
   /** The models that clients can ask for. */
   models(): readonly ModelInfo[];
+  /** Warns when no plugin of the pipeline provides the strategy that the configuration names. */
+  checkStrategy(pipeline: Pipeline): void;
   /** Closes the connections to upstreams. Calls that still run fail: drain the server first. */
   close(): Promise<void>;
 }
@@ -54,6 +61,7 @@ export interface DataPlane {
  */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { routing, bodyLimit, log, clock = () => performance.now(), random = Math.random } = options;
+  const { keepAliveMs = KEEP_ALIVE_MS } = options;
   const deployments = options.deployments.length === 0 ? [ECHO] : options.deployments;
   const upstreams = new Upstreams(createEchoProvider(Date.now));
   const groups = createGroups(deployments, routing, (config, candidate) =>
@@ -61,7 +69,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   );
   const models = toModels(groups);
   const router = new Router({ groups, routing, random, now: clock, log });
-  const llm = new LlmHandler({ router, numRetries: routing.numRetries, bodyLimit, log });
+  const llm = new LlmHandler({ router, numRetries: routing.numRetries, keepAliveMs, bodyLimit, log });
   const created = Math.floor(Date.now() / 1000);
   const table = new SurfaceTable();
   table.add('/v1/models', 'GET', listModels(models, created));
@@ -74,6 +82,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     paths: Object.freeze(['/v1/models', '/v1/models/*id', ...SURFACES.map(({ path }) => path)]),
     find: (method: string, path: string) => table.find(method, path),
     models: () => models,
+    checkStrategy: (pipeline: Pipeline) => router.checkStrategy(pipeline),
     close: () => upstreams.close(),
   });
 }
@@ -114,7 +123,9 @@ const ECHO: DeploymentConfig = Object.freeze({
   weight: 1,
   rpm: null,
   tpm: null,
+  order: null,
   timeoutMs: null,
+  streamTimeoutMs: null,
   inputCostPerToken: 0,
   outputCostPerToken: 0,
   responsesOverChat: false,

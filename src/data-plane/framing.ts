@@ -12,6 +12,8 @@ export interface StreamFraming {
   /** True for an event that ends the stream and carries something. */
   isLast(chunk: LlmChunk): boolean;
   encode(chunk: LlmChunk): Buffer;
+  /** Says nothing: for clients and proxies that hang up on a connection that is silent for too long. */
+  readonly keepAlive: Buffer;
   /**
    * The event that tells of a failure in a stream that has begun.
    *
@@ -20,12 +22,16 @@ export interface StreamFraming {
   encodeError(body: ErrorBody, status: number, requestId: string): Buffer;
 }
 
+/** A comment, which clients pass over (WHATWG HTML, section 9.2 "Server-sent events"). */
+const COMMENT = Buffer.from(': keep-alive\n\n');
+
 /** `data` lines alone, and `[DONE]` in the end: chat and text completions. */
 export const DONE_FRAMING: StreamFraming = Object.freeze({
   endIn: (events: Buffer) => (endsWithDone(events) ? events.length : -1),
   terminator: DONE_EVENT,
   isLast: () => false,
   encode: encodeEvent,
+  keepAlive: COMMENT,
   encodeError: (body: ErrorBody) => encodeEvent(body),
 });
 
@@ -34,10 +40,12 @@ export const DONE_FRAMING: StreamFraming = Object.freeze({
  * Messages API. Sources: OpenAI's API reference, heading "Streaming events"; Anthropic's, "Streaming messages".
  *
  * @param toErrorEvent the event that tells of a failure; default: as the Responses API has it
+ * @param keepAlive what is sent while there is nothing to say; default: a comment
  */
 export function typedFraming(
   last: readonly string[],
   toErrorEvent: ToErrorEvent = toResponsesError,
+  keepAlive: Buffer = COMMENT,
 ): StreamFraming {
   const isLast = (chunk: LlmChunk): boolean => typeof chunk.type === 'string' && last.includes(chunk.type);
   return Object.freeze({
@@ -48,6 +56,7 @@ export function typedFraming(
     terminator: null,
     isLast,
     encode: encodeTyped,
+    keepAlive,
     encodeError: (body: ErrorBody, status: number, requestId: string) =>
       encodeTyped(toErrorEvent(body, status, requestId)),
   });

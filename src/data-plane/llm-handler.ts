@@ -22,6 +22,8 @@ import { UpstreamFailure } from './upstream/failure.ts';
 export interface LlmHandlerOptions {
   readonly router: Router;
   readonly numRetries: number;
+  /** Milliseconds. */
+  readonly keepAliveMs: number;
   /** Bytes. */
   readonly bodyLimit: number;
   readonly log: Logger;

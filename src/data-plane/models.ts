@@ -18,6 +18,7 @@ export function toModels(groups: ReadonlyMap<string, Group>): readonly ModelInfo
     Object.freeze({
       id: name,
       ownedBy: candidates[0]?.provider ?? 'routeiq',
+      providers: Object.freeze([...new Set(candidates.map(({ provider }) => provider))]),
       deployments: candidates.length,
     }),
   );

@@ -35,6 +35,9 @@ export class Relay implements EventSink {
   }
 
   write(events: Buffer): boolean {
+    const { surface } = this.#call;
+    // Not the upstream's: it has no usage to read.
+    if (events === surface.stream?.framing.keepAlive) return this.#call.answer.write(events);
     if (this.#last === null) this.#readFirst(events);
     this.#last = events;
     this.#kept?.push(events);

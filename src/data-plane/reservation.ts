@@ -61,7 +61,8 @@ function outcomeOf(call: Call, failure: GatewayError | null): UsageOutcome {
 
 /** Every deployment that may answer: the group's, and those of the groups that it falls back to. */
 function candidatesOf({ identity }: Call, group: Group, router: Router): readonly Candidate[] {
-  const fallbacks = group.fallbacks
+  const fallbacks = Object.values(group.fallbacks)
+    .flat()
     .filter((name) => mayUse(identity, name))
     .flatMap((name) => router.group(name)?.candidates ?? []);
   return [...group.candidates, ...fallbacks];

@@ -8,6 +8,11 @@ export interface SseEvent {
 
 const LF = 0x0a;
 const CR = 0x0d;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const LETTER_D = 0x64;
 const CLOSE_BRACKET = 0x5d;
 const COLON = 0x3a;
 
@@ -122,6 +127,37 @@ export function parseEvents(bytes: Buffer): SseEvent[] {
     at = next;
   }
   return events;
+}
+
+/**
+ * True when the data of an event in `bytes` (whole events only) is neither JSON nor `[DONE]`. Runs on every read of a
+ * relayed stream: a line that begins and ends as a JSON object is taken for one, and only another one is parsed.
+ */
+export function hasBrokenData(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; ) {
+    const found = bytes.indexOf(LF, at);
+    const end = found === -1 ? bytes.length : found;
+    if (bytes[at] === LETTER_D && !looksLikeJson(bytes, at, end)) return parseEvents(bytes).some(isBroken);
+    at = end + 1;
+  }
+  return false;
+}
+
+/** `data: {"…}` */
+function looksLikeJson(bytes: Buffer, start: number, end: number): boolean {
+  const brace = bytes[start + 5] === SPACE ? start + 6 : start + 5;
+  const last = bytes[end - 1] === CR ? end - 2 : end - 1;
+  return bytes[brace] === OPEN_BRACE && bytes[brace + 1] === QUOTE && bytes[last] === CLOSE_BRACE;
+}
+
+function isBroken({ data }: SseEvent): boolean {
+  if (data === null || data === DONE) return false;
+  try {
+    JSON.parse(data);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function endOfLastEvent(bytes: Buffer): number {

@@ -1,20 +1,28 @@
 import type { Logger } from 'winston';
 import { GatewayError } from '../errors.ts';
+import type { LlmUsage } from '../plugin-api/llm.ts';
+import type { RouteDecision } from '../plugin-api/routing.ts';
 import type { Call } from './call.ts';
 import { deliverStream } from './deliver.ts';
 import { EventQueue } from './event-queue.ts';
 import { mayUse, modelNotFound, notServed } from './models.ts';
 import { Relay } from './relay.ts';
+import type { Pass } from './routing/cooldown.ts';
 import type { Deployment, Group } from './routing/group.ts';
+import { LONGEST_WAIT_MS } from './routing/retry-after.ts';
 import type { Choice, Router } from './routing/router.ts';
+import { usageInEvents, usageOf } from './surface/usage.ts';
 import { Attempt } from './upstream/attempt.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
 import type { AttemptOutcome, EventSink, WholeAnswer } from './upstream/outcome.ts';
+import { deadlinesFor } from './upstream/timeouts.ts';
 
 export interface TrialOptions {
   readonly router: Router;
   /** Attempts in one group after the first. */
   readonly numRetries: number;
+  /** See {@link AttemptOptions.keepAliveMs}. */
+  readonly keepAliveMs: number;
   readonly log: Logger;
 }
 
@@ -33,11 +41,13 @@ export interface RoutedStream {
 export class Trial {
   readonly #router: Router;
   readonly #numRetries: number;
+  readonly #keepAliveMs: number;
   readonly #log: Logger;
 
-  constructor({ router, numRetries, log }: TrialOptions) {
+  constructor({ router, numRetries, keepAliveMs, log }: TrialOptions) {
     this.#router = router;
     this.#numRetries = numRetries;
+    this.#keepAliveMs = keepAliveMs;
     this.#log = log;
   }
 
@@ -50,41 +60,56 @@ export class Trial {
   async run(call: Call): Promise<Routed | null> {
     const group = this.#router.group(call.body.model);
     if (group === undefined) throw modelNotFound(call.body.model);
+    call.observed = this.#router.observes(call.pipeline);
+    const tried: Group[] = [];
     let last: UpstreamFailure | null = null;
-    for (const each of this.#groupsFor(call, group)) {
-      const result = await this.#tryGroup(call, each);
-      if (!(result instanceof UpstreamFailure)) {
-        if (result !== 'none') return result;
-      } else if (result.retry === 'never') throw result;
-      else last = result;
+    for (let next: Group | undefined = group; next !== undefined; ) {
+      const result = await this.#tryGroup(call, next);
+      if (!(result instanceof UpstreamFailure) && result !== 'none') return result;
+      if (result !== 'none') last = result;
+      tried.push(next);
+      next = this.#fallback(call, group, last, tried);
     }
     if (last === null && !this.#router.serves(group, call))
       throw notServed(call.body.model, call.surface.path);
     throw last ?? this.#unavailable(group);
   }
 
-  *#groupsFor(call: Call, group: Group): Generator<Group> {
-    yield group;
-    for (const name of group.fallbacks) {
-      const fallback = this.#router.group(name);
-      // A fallback is no way around the limits of a key.
-      if (fallback !== undefined && mayUse(call.identity, name)) yield fallback;
-    }
+  /** The group to try next: of those named for the fault of the request, else of those for failures. */
+  #fallback(
+    { identity }: Call,
+    group: Group,
+    last: UpstreamFailure | null,
+    tried: readonly Group[],
+  ): Group | undefined {
+    const isRefused = last !== null && last.retry === 'never';
+    if (isRefused && last.fault === null) return undefined;
+    return group.fallbacks[last?.fault ?? 'failure']
+      .map((name) => this.#router.group(name))
+      .find(
+        // A fallback is no way around the limits of a key.
+        (next) => next !== undefined && !tried.includes(next) && mayUse(identity, next.name),
+      );
   }
 
   /** The answer; the last failure; or `none` when the group has no deployment in service. */
   async #tryGroup(call: Call, group: Group): Promise<Routed | null | UpstreamFailure | 'none'> {
+    this.#router.enter(group);
     const failed: Deployment[] = [];
     let last: UpstreamFailure | null = null;
-    for (let left = this.#numRetries; left >= 0; left--) {
+    while (failed.length <= this.#numRetries) {
       const choice = await this.#choose(call, group, failed, last);
       if (choice === null) break;
-      if (failed.includes(choice.deployment)) await this.#backOff(call, failed.length);
+      if (last !== null && !(await this.#prepareRetry(call, group, choice, failed))) break;
       if (call.answer.gone) return null;
-      const result = await this.#try(call, choice);
+      const pass = this.#router.begin(choice.deployment);
+      // Another call has begun to find out whether the deployment is well again.
+      if (pass === null) continue;
+      const result = await this.#try(call, choice, pass);
       if (!(result instanceof UpstreamFailure)) return result;
       last = result;
       if (last.retry === 'never') break;
+      this.#router.rest(choice.deployment, last.retryAfter);
       failed.push(choice.deployment);
     }
     return last ?? 'none';
@@ -105,26 +130,39 @@ export class Trial {
     });
   }
 
-  async #backOff(call: Call, failures: number): Promise<void> {
-    call.answer.beginWait();
-    await call.sleep(this.#router.backoffMs(failures));
-    call.answer.endWait();
+  /** Waits for as long as the deployment needs. False: it wants more than a client has, or the budget is spent. */
+  async #prepareRetry(
+    call: Call,
+    group: Group,
+    { deployment }: Choice,
+    failed: readonly Deployment[],
+  ): Promise<boolean> {
+    const failures = failed.filter((each) => each === deployment).length;
+    const waitMs = this.#router.waitMs(deployment, failures);
+    if (waitMs > LONGEST_WAIT_MS || !this.#router.mayRetry(group)) return false;
+    if (waitMs > 0) {
+      call.answer.beginWait();
+      await call.sleep(waitMs);
+      call.answer.endWait();
+    }
+    return true;
   }
 
-  async #try(call: Call, choice: Choice): Promise<Routed | null | UpstreamFailure> {
-    const { candidate, timeouts } = choice.deployment;
-    const { onRoute } = call.llm;
-    if (onRoute !== null) await onRoute(call.request, choice.decision);
+  async #try(call: Call, choice: Choice, pass: Pass): Promise<Routed | null | UpstreamFailure> {
+    const { deployment } = choice;
+    await this.#announce(call, choice, pass);
     call.answer.attempts++;
-    call.answer.deployment = candidate.id;
-    call.candidate = candidate;
+    call.answer.deployment = deployment.candidate.id;
+    call.candidate = deployment.candidate;
 
     const sink = sinkFor(call);
     const attempt = new Attempt({
-      deployment: candidate.id,
+      deployment: deployment.candidate.id,
       redact: choice.upstream.redact,
       surface: call.surface,
-      totalMs: call.stream || call.surface.answer === 'bytes' ? timeouts.streamTotalMs : timeouts.totalMs,
+      deadlines: deadlinesFor(call, deployment.timeouts),
+      load: deployment.load,
+      keepAliveMs: this.#keepAliveMs,
       sink,
     });
     const sentAt = performance.now();
@@ -134,38 +172,75 @@ export class Trial {
     const outcome = await attempt.outcome;
     call.answer.endWait();
 
-    const report = (failure: UpstreamFailure | null): void =>
-      this.#report(call, choice, attempt, sentAt, failure);
-    if (outcome.kind === 'streaming') return { kind: 'streaming', play: () => play(call, sink), report };
-    return settle(outcome, report);
+    if (outcome.kind === 'aborted') {
+      this.#router.judge(deployment, pass, null);
+      return null;
+    }
+    if (outcome.kind === 'streaming') {
+      // It has begun to answer: others need not wait for its end.
+      this.#router.judge(deployment, pass, 'well');
+      const report = (failure: UpstreamFailure | null): void => {
+        if (failure !== null) this.#router.judge(deployment, 'regular', 'fault');
+        this.#report(call, choice, attempt, sentAt, { failure, usage: call.usage });
+      };
+      return { kind: 'streaming', play: () => play(call, sink), report };
+    }
+    const failure = outcome.kind === 'failed' ? outcome.failure : null;
+    this.#router.judge(deployment, pass, failure === null || failure.retry === 'never' ? 'well' : 'fault');
+    this.#report(call, choice, attempt, sentAt, { failure, usage: usageIn(call, outcome) });
+    return failure ?? (outcome as WholeAnswer);
+  }
+
+  /** Hooks that must not be skipped may refuse. */
+  async #announce(call: Call, { deployment, decision }: Choice, pass: Pass): Promise<void> {
+    const { onRoute } = call.llm;
+    if (onRoute === null) return;
+    try {
+      await onRoute(call.request, decision);
+    } catch (error) {
+      this.#router.judge(deployment, pass, null);
+      throw error;
+    }
   }
 
   #report(
     call: Call,
-    choice: Choice,
-    attempt: Attempt,
+    { deployment: { candidate }, decision }: Choice,
+    { status, firstByteAt, firstTokenAt }: Attempt,
     sentAt: number,
-    failure: UpstreamFailure | null,
+    { failure, usage }: { readonly failure: UpstreamFailure | null; readonly usage: LlmUsage | null },
   ): void {
-    const { candidate } = choice.deployment;
-    const { status, firstByteAt } = attempt;
-    if (failure !== null) {
-      const { code, hint } = failure.error;
-      this.#log.warn('upstream attempt failed', {
+    if (failure !== null) this.#logFailure(call, decision, status, failure);
+    if (!call.observed) return;
+    const since = (time: number | null): number | null => (time === null ? null : time - sentAt);
+    this.#router.report(
+      call.pipeline,
+      Object.freeze({
         requestId: call.id,
-        deployment: candidate.id,
-        attempt: choice.decision.attempt,
-        code,
+        deployment: candidate,
+        ok: failure === null,
         status,
-        hint,
-      });
-    }
-    this.#router.report(call.pipeline, choice.deployment, failure !== null && failure.retry !== 'never', {
-      deployment: candidate,
-      ok: failure === null,
+        totalMs: performance.now() - sentAt,
+        firstByteMs: since(firstByteAt),
+        firstTokenMs: since(firstTokenAt),
+        usage: failure === null ? usage : null,
+      }),
+    );
+  }
+
+  #logFailure(
+    call: Call,
+    { deployment, attempt }: RouteDecision,
+    status: number | null,
+    { error: { code, hint } }: UpstreamFailure,
+  ): void {
+    this.#log.warn('upstream attempt failed', {
+      requestId: call.id,
+      deployment: deployment.id,
+      attempt,
+      code,
       status,
-      totalMs: performance.now() - sentAt,
-      firstByteMs: firstByteAt === null ? null : firstByteAt - sentAt,
+      hint,
     });
   }
 
@@ -205,15 +280,10 @@ async function play(call: Call, sink: EventSink | null): Promise<void> {
   if (broken !== null) throw broken;
 }
 
-function settle(
-  outcome: Exclude<AttemptOutcome, { kind: 'streaming' }>,
-  report: (failure: UpstreamFailure | null) => void,
-): WholeAnswer | null | UpstreamFailure {
-  if (outcome.kind === 'aborted') return null;
-  if (outcome.kind === 'failed') {
-    report(outcome.failure);
-    return outcome.failure;
-  }
-  report(null);
-  return outcome;
+/** For a strategy that learns. Streams have been read as they passed. */
+function usageIn(call: Call, outcome: AttemptOutcome): LlmUsage | null {
+  if (!call.observed) return null;
+  if (outcome.kind === 'json') return usageOf(outcome.json);
+  const { stream } = call.surface;
+  return outcome.kind === 'events' && stream !== null ? usageInEvents(stream, outcome.body) : null;
 }

@@ -17,8 +17,12 @@ import { type PackageJson, packageName } from './package-json.ts';
 import type { PluginManifest } from './types.ts';
 
 const ENVIRONMENT_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** What the file names: see {@link Activation}. */
+const NAMED_IN_FILE = /^(provider|strategy):[^\s:]+$/;
+
 const variables = z.array(z.string().regex(ENVIRONMENT_NAME));
-const activationSchema = z.strictObject({ env: variables.default([]), anyOf: variables.min(1).optional() });
+const conditions = z.array(z.union([z.string().regex(ENVIRONMENT_NAME), z.string().regex(NAMED_IN_FILE)]));
+const activationSchema = z.strictObject({ env: variables.default([]), anyOf: conditions.min(1).optional() });
 
 const FIELDS = [...METADATA_FIELDS, ...MANIFEST_ONLY_FIELDS];
 
@@ -41,7 +45,7 @@ export function parseManifest(pkg: PackageJson, specifier: string): PluginManife
     ...(activation.success
       ? []
       : [
-          `llmrouter.activation is ${show(raw.activation)}, expected { "env": [names of environment variables], "anyOf": [the same] }`,
+          `llmrouter.activation is ${show(raw.activation)}, expected { "env": [names of environment variables], "anyOf": [the same, "provider:<name>" or "strategy:<name>"] }`,
         ]),
     ...versionProblem(pkg.version),
   ];

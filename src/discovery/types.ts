@@ -57,11 +57,11 @@ export interface PluginManifest {
   readonly activation: Activation;
 }
 
-/** Environment variables without which a plugin stays inactive. */
+/** What the configuration has to have for a plugin to be active. */
 export interface Activation {
-  /** All of them. */
+  /** Environment variables, all of them. */
   readonly env: readonly string[];
-  /** At least one of them. Left out: none is asked for. */
+  /** Variables, `provider:<name>` or `strategy:<name>`, at least one of them. Left out: none is asked for. */
   readonly anyOf?: readonly string[];
 }
 

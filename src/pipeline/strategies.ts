@@ -31,10 +31,10 @@ function toPhase(
     check,
   });
   return {
-    select(request, candidates) {
+    select(request, candidates, load) {
       const check = (value: unknown): Candidate => checkCandidate(candidates, value);
       return invoke(containment, member.gate, site(check), request.id, () =>
-        strategy.select(request, candidates),
+        strategy.select(request, candidates, load),
       ).catch(() => null);
     },
     observe:
@@ -49,7 +49,9 @@ function observer(
   strategy: RoutingStrategy,
 ): (result: RouteResult) => void {
   return (result) => {
-    invoke(containment, member.gate, site, null, () => strategy.observe?.(result)).catch(() => undefined);
+    invoke(containment, member.gate, site, result.requestId, () => strategy.observe?.(result)).catch(
+      () => undefined,
+    );
   };
 }
 

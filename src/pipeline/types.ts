@@ -6,7 +6,7 @@ import type { CallRecord } from '../plugin-api/exporter.ts';
 import type { LlmRequest, LlmRequestResult, LlmResponse } from '../plugin-api/llm.ts';
 import type { LlmDelta, LlmEvent } from '../plugin-api/llm-event.ts';
 import type { ProviderDeployment, ProviderResponse } from '../plugin-api/provider.ts';
-import type { Candidate, RouteDecision, RouteResult } from '../plugin-api/routing.ts';
+import type { Candidate, RouteDecision, RouteLoad, RouteResult } from '../plugin-api/routing.ts';
 import type { Storage } from '../plugin-api/storage.ts';
 import type { Tool, ToolCall, ToolResult } from '../plugin-api/tools.ts';
 
@@ -96,7 +96,7 @@ export type { LlmRequestResult };
 
 export interface StrategyPhase {
   /** `null`: the strategy failed or is quarantined, the default decides. Never rejects. */
-  select(request: LlmRequest, candidates: readonly Candidate[]): Promise<Candidate | null>;
+  select(request: LlmRequest, candidates: readonly Candidate[], load: RouteLoad): Promise<Candidate | null>;
   readonly observe: ((result: RouteResult) => void) | null;
 }
 

@@ -60,6 +60,6 @@ export type { Counter, Gauge, Histogram, MetricLabels, MetricOptions, PluginMetr
 export type { ModelInfo } from './models.ts';
 export { definePlugin, GatewayPlugin, type HealthReport, type Plugin } from './plugin.ts';
 export type { ApiKey, Provider, ProviderDeployment, ProviderResponse } from './provider.ts';
-export type { Candidate, RouteDecision, RouteResult, RoutingStrategy } from './routing.ts';
+export type { Candidate, RouteDecision, RouteLoad, RouteResult, RoutingStrategy } from './routing.ts';
 export type { Storage, StorageBackend, StorageOptions, StorageValue } from './storage.ts';
 export type { Tool, ToolCall, ToolDescription, ToolProgress, ToolResult, ToolRuntime } from './tools.ts';

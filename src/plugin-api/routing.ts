@@ -1,4 +1,4 @@
-import type { LlmRequest } from './llm.ts';
+import type { LlmRequest, LlmUsage } from './llm.ts';
 
 /** One deployment that can serve a request. Frozen. */
 export interface Candidate {
@@ -13,6 +13,8 @@ export interface Candidate {
   readonly weight: number;
   readonly rpm: number | null;
   readonly tpm: number | null;
+  /** `litellm_params.order`: lower is preferred; `null` comes last. */
+  readonly order: number | null;
   readonly inputCostPerToken: number | null;
   readonly outputCostPerToken: number | null;
 }
@@ -26,15 +28,26 @@ export interface RouteDecision {
   readonly attempt: number;
 }
 
-/** How a routed call ended, for strategies that learn. */
+/** How busy the candidates are at the moment of the choice. */
+export interface RouteLoad {
+  /** Attempts of this process that still run, streams included, in the order of the candidates. */
+  readonly inFlight: readonly number[];
+}
+
+/** How an attempt ended, for strategies that learn. Nobody hears of one whose client has left. */
 export interface RouteResult {
+  readonly requestId: string;
   readonly deployment: Candidate;
   readonly ok: boolean;
   /** HTTP status of the upstream; `null` when none came. */
   readonly status: number | null;
   readonly totalMs: number;
-  /** Time to the first byte of the answer; `null` when none came. */
+  /** Time to the head of the answer; `null` when none came. */
   readonly firstByteMs: number | null;
+  /** Time to the first event of a stream; `null` when the answer was not streamed to the client. */
+  readonly firstTokenMs: number | null;
+  /** `null` when the upstream has counted nothing, and after a failure. */
+  readonly usage: LlmUsage | null;
 }
 
 /**
@@ -51,6 +64,7 @@ export interface RoutingStrategy {
   select(
     request: LlmRequest,
     candidates: readonly Candidate[],
+    load: RouteLoad,
   ): Candidate | string | undefined | Promise<Candidate | string | undefined>;
   observe?(result: RouteResult): void | Promise<void>;
 }

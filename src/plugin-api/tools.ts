@@ -29,8 +29,8 @@ export interface ToolProgress {
   /** Grows from one report to the next. */
   readonly progress: number;
   /** What `progress` will be in the end, if that is known. */
-  readonly total?: number;
-  readonly message?: string;
+  readonly total?: number | undefined;
+  readonly message?: string | undefined;
 }
 
 /** The circumstances of a tool call. */

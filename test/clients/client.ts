@@ -25,6 +25,11 @@ export interface ToolTurn {
 export interface Client {
   readonly name: string;
   readonly dialect: Dialect;
+  /**
+   * Takes the prompt's tokens from the first event of a stream, which has them only if the upstream speaks the same
+   * dialect.
+   */
+  readonly countsPromptAtStart?: boolean;
   ask(model: string, prompt: string): Promise<Said>;
   stream(model: string, prompt: string): Promise<Streamed>;
   /** `result` is what the tool answers. */

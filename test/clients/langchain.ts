@@ -34,7 +34,7 @@ export const langchainClients: Clients = (baseUrl) => {
   return [
     client('@langchain/openai, chat', 'chat', (model) => openai(model, false)),
     client('@langchain/openai, responses', 'responses', (model) => openai(model, true)),
-    client('@langchain/anthropic', 'messages', anthropic),
+    { ...client('@langchain/anthropic', 'messages', anthropic), countsPromptAtStart: true },
   ];
 };
 

@@ -52,7 +52,9 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       weight: 2,
       rpm: 480,
       tpm: 100_000,
+      order: null,
       timeoutMs: 300_000,
+      streamTimeoutMs: null,
       inputCostPerToken: 0.0000025,
       outputCostPerToken: 0.00001,
       responsesOverChat: false,
@@ -75,7 +77,9 @@ test("a LiteLLM user's file gives the deployments it describes", (t) => {
       weight: 1,
       rpm: null,
       tpm: null,
+      order: null,
       timeoutMs: null,
+      streamTimeoutMs: 5000,
       inputCostPerToken: null,
       outputCostPerToken: null,
       responsesOverChat: false,
@@ -93,6 +97,9 @@ test('router settings are taken over, in milliseconds', (t) => {
       { from: 'gpt-4o', to: ['llama'] },
       { from: 'llama', to: ['gpt-4o', 'claude'] },
     ],
+    contextWindowFallbacks: [],
+    contentPolicyFallbacks: [],
+    defaultFallbacks: [],
   });
 });
 
@@ -103,7 +110,40 @@ test('router settings have defaults', () => {
     allowedFails: 3,
     cooldownMs: 30_000,
     fallbacks: [],
+    contextWindowFallbacks: [],
+    contentPolicyFallbacks: [],
+    defaultFallbacks: [],
   });
+});
+
+test('litellm_settings count where router_settings are silent', (t) => {
+  const text = `
+model_list:
+  - {model_name: a, litellm_params: {model: m, order: 2}}
+  - {model_name: a, litellm_params: {model: m, timeout: 9, stream_timeout: 4}}
+router_settings: {num_retries: 1, stream_timeout: 3}
+litellm_settings:
+  num_retries: 7
+  request_timeout: 20
+  context_window_fallbacks: [{a: [b]}]
+  content_policy_fallbacks: [{a: [a]}]
+  default_fallbacks: [c]
+`;
+  const { deployments, routing, warnings } = loadYaml(t, text);
+  assert.deepEqual(
+    deployments.map(({ order, timeoutMs, streamTimeoutMs }) => [order, timeoutMs, streamTimeoutMs]),
+    [
+      [2, 20_000, 3000],
+      [null, 9000, 4000],
+    ],
+  );
+  assert.equal(routing.numRetries, 1);
+  assert.deepEqual(routing.contextWindowFallbacks, [{ from: 'a', to: ['b'] }]);
+  assert.deepEqual(routing.contentPolicyFallbacks, [{ from: 'a', to: ['a'] }]);
+  assert.deepEqual(warnings, [
+    'gateway.yaml:9:3: litellm_settings.context_window_fallbacks: no entry of model_list is named "b"',
+    'gateway.yaml:11:3: litellm_settings.default_fallbacks: no entry of model_list is named "c"',
+  ]);
 });
 
 test('what LiteLLM knows and the gateway does not is warned about, with its place', (t) => {
@@ -111,7 +151,6 @@ test('what LiteLLM knows and the gateway does not is warned about, with its plac
     'gateway.yaml:20:3: litellm_settings.drop_params: not supported, ignored',
     'gateway.yaml:22:3: general_settings.master_key: not supported, ignored: clients are NOT asked for this key',
     'gateway.yaml:14:18: model_list[0].model_info.mode: not supported, ignored',
-    'gateway.yaml:18:37: model_list[2].litellm_params.stream_timeout: not supported, ignored',
     'gateway.yaml:29:3: router_settings.redis_host: not supported, ignored',
     'gateway.yaml:28:3: router_settings.fallbacks: no entry of model_list is named "claude"',
   ]);

@@ -5,7 +5,7 @@ import { createConnection } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import type { LlmPhases } from '../../src/pipeline/types.ts';
 import type { CallRecord } from '../../src/plugin-api/exporter.ts';
-import { deployment, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
+import { deployment, postTo, routing, type ServedPlane, serve } from '../support/data-plane.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 import { hangUp, json, raw, type Script, startUpstream, text, type Upstream } from '../support/upstream.ts';
 
@@ -94,7 +94,7 @@ describe('an answer of bytes', () => {
           deployment(upstream.url, { weight: 1 }),
           deployment(other.url, { id: 'gpt-4o/1', weight: 0 }),
         ],
-        routing: { strategy: '', numRetries: 1, allowedFails: 9, cooldownMs: 1, fallbacks: [] },
+        routing: routing({ numRetries: 1 }),
       });
       const response = await postTo(url, SPEECH, BODY);
       assert.equal(response.headers.get('x-llmrouter-attempts'), '2');

@@ -3,7 +3,14 @@ import { describe, it, type TestContext } from 'node:test';
 import type { LlmPhases } from '../../src/pipeline/types.ts';
 import type { CallRecord } from '../../src/plugin-api/exporter.ts';
 import type { LlmRequest } from '../../src/plugin-api/llm.ts';
-import { deployment, type PlaneSetup, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
+import {
+  deployment,
+  type PlaneSetup,
+  postTo,
+  routing,
+  type ServedPlane,
+  serve,
+} from '../support/data-plane.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 import { json, startUpstream, text, type Upstream } from '../support/upstream.ts';
 
@@ -57,7 +64,7 @@ describe('a form', () => {
         deployment(base, { id: 'gpt-4o/0', model: 'first' }),
         deployment(base, { id: 'gpt-4o/1', model: 'first' }),
       ],
-      routing: { strategy: '', numRetries: 1, allowedFails: 9, cooldownMs: 1, fallbacks: [] },
+      routing: routing({ numRetries: 1 }),
     });
     upstream.answer(json({}, 500), json({ text: 'Hello' }));
     const body = form(MODEL, FILE);

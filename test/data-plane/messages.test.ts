@@ -5,7 +5,7 @@ import type { DeploymentConfig } from '../../src/config/types.ts';
 import type { LlmPhases } from '../../src/pipeline/types.ts';
 import type { CallRecord } from '../../src/plugin-api/exporter.ts';
 import type { LlmRequest, LlmResponse } from '../../src/plugin-api/llm.ts';
-import { dataOf, deployment, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
+import { dataOf, deployment, postTo, routing, type ServedPlane, serve } from '../support/data-plane.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 import { anthropicMessage, anthropicStream, typed } from '../support/streams.ts';
 import {
@@ -333,20 +333,11 @@ async function gateway(
         ...setup.deployment,
       }),
     ],
-    ...(setup.allowedFails === undefined
-      ? {}
-      : { routing: { ...ROUTING, allowedFails: setup.allowedFails } }),
+    ...(setup.allowedFails === undefined ? {} : { routing: routing({ allowedFails: setup.allowedFails }) }),
     pipeline: emptyPipeline({ llm: setup.llm ?? {}, export: setup.exporter ?? null }),
   });
   return { ...served, upstream };
 }
-
-const ROUTING = {
-  strategy: 'simple-shuffle',
-  numRetries: 0,
-  cooldownMs: 30_000,
-  fallbacks: [],
-} as const;
 
 async function typeOf(response: Response): Promise<string> {
   return ((await response.json()) as AnthropicError).error.type;

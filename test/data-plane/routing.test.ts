@@ -3,6 +3,8 @@ import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { backoffMs } from '../../src/data-plane/routing/backoff.ts';
 import { Cooldown } from '../../src/data-plane/routing/cooldown.ts';
+import { retryAfterMs } from '../../src/data-plane/routing/retry-after.ts';
+import { RetryBudget } from '../../src/data-plane/routing/retry-budget.ts';
 import { shuffle } from '../../src/data-plane/routing/shuffle.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { StrategyPhase } from '../../src/pipeline/types.ts';
@@ -48,27 +50,139 @@ describe('simple-shuffle', () => {
 });
 
 describe('the cool-down of a deployment', () => {
-  it('begins after more failures than allowed within a minute, and starts afresh', () => {
+  const failAt = (cooldown: Cooldown, ...times: readonly number[]): void => {
+    for (const now of times) cooldown.fail('regular', now);
+  };
+
+  it('begins after more failures than allowed within a minute', () => {
     const cooldown = new Cooldown(2, 30_000);
-    for (const now of [0, 61_000, 62_000]) cooldown.fail(now);
-    assert.ok(cooldown.until < 62_000);
-    cooldown.fail(63_000);
-    assert.equal(cooldown.until, 93_000);
-    cooldown.fail(94_000);
-    assert.equal(cooldown.until, 93_000);
+    failAt(cooldown, 0, 61_000, 62_000);
+    assert.ok(cooldown.allows(62_000));
+    failAt(cooldown, 63_000);
+    assert.ok(!cooldown.allows(92_999));
+    assert.ok(cooldown.allows(93_000));
+  });
+
+  it('is followed by one probe at a time, whose success ends it and whose failure begins the next', () => {
+    const cooldown = new Cooldown(0, 1000);
+    failAt(cooldown, 0);
+    assert.equal(cooldown.begin(999), null);
+    assert.equal(cooldown.begin(1000), 'probe');
+    assert.equal(cooldown.begin(1000), null);
+    cooldown.fail('probe', 1001);
+    assert.equal(cooldown.begin(2000), null);
+    assert.equal(cooldown.begin(2001), 'probe');
+    cooldown.release('probe');
+    assert.equal(cooldown.begin(2002), 'probe');
+    cooldown.succeed('probe');
+    assert.deepEqual([cooldown.begin(2003), cooldown.begin(2003)], ['regular', 'regular']);
+  });
+
+  it('never lets two probes through, whatever happens', () => {
+    const step = fc.constantFrom('begin', 'succeed', 'fail', 'release', 'straggle', 'wait');
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const cooldown = new Cooldown(0, 10);
+        let now = 0;
+        let probes = 0;
+        for (const each of ['straggle', ...steps]) {
+          if (each === 'wait') now += 7;
+          else if (each === 'straggle') cooldown.fail('regular', now);
+          else if (each === 'begin') {
+            const pass = cooldown.begin(now);
+            if (pass === 'probe') probes++;
+            assert.ok(probes === 0 || pass !== 'regular');
+          } else if (probes > 0) {
+            probes--;
+            if (each === 'fail') cooldown.fail('probe', now);
+            else if (each === 'succeed') cooldown.succeed('probe');
+            else cooldown.release('probe');
+          }
+          assert.ok(probes <= 1);
+        }
+      }),
+    );
   });
 });
 
 describe('the back-off', () => {
-  it('doubles up to two seconds, at least half of it certain', () => {
+  it('is by chance, up to a limit that doubles to two seconds', () => {
     assert.deepEqual(
-      [1, 2, 3, 10].map((failures) => backoffMs(failures, () => 0)),
+      [1, 2, 3, 10].map((failures) => backoffMs(failures, () => 0.5)),
       [50, 100, 200, 1000],
     );
     assert.equal(
-      backoffMs(10, () => 1),
-      2000,
+      backoffMs(10, () => 0),
+      0,
     );
+  });
+});
+
+describe('Retry-After', () => {
+  const NOW = Date.parse('Sun, 22 Nov 2026 12:00:00 GMT');
+
+  for (const [value, ms] of [
+    ['3', 3000],
+    ['0.5', 500],
+    ['0', 0],
+    ['86400', 60_000],
+    ['Sun, 22 Nov 2026 12:00:05 GMT', 5000],
+    ['Sunday, 22-Nov-26 12:00:05 GMT', 5000],
+    ['Sun, 22 Nov 2026 11:59:59 GMT', 0],
+    ['Mon, 23 Nov 2026 12:00:00 GMT', 60_000],
+    ['soon', 0],
+    [null, 0],
+  ] as const) {
+    it(`of ${value} means ${ms} ms`, () => assert.equal(retryAfterMs(value, NOW), ms));
+  }
+});
+
+describe('the retry budget', () => {
+  it('is a tenth of the calls of its window, and at least ten retries', () => {
+    const event = fc.record({ call: fc.boolean(), waitMs: fc.nat(300) });
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 2000, size: 'max' }), (events) => {
+        const budget = new RetryBudget();
+        let now = 0;
+        let windowEnd = 10_000;
+        let calls = 0;
+        let retries = 0;
+        for (const { call, waitMs } of events) {
+          if (now >= windowEnd) {
+            windowEnd = now + 10_000;
+            calls = 0;
+            retries = 0;
+          }
+          if (call) {
+            budget.earn(now);
+            calls++;
+          } else {
+            const allowed = Math.max(10, calls * 0.1);
+            assert.equal(budget.spend(now), retries + 1 <= allowed);
+            if (retries + 1 <= allowed) retries++;
+          }
+          assert.ok(retries <= Math.max(10, calls * 0.1));
+          now += waitMs;
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('keeps a storm from being amplified', async (t) => {
+    const busy = json({}, 503);
+    const { url, upstreams, log } = await gateway(t, [busy], { numRetries: 5 }, () => 0);
+    for (let sent = 0; sent < 500; sent += 50) {
+      await Promise.all(
+        Array.from({ length: 50 }, async () => {
+          const response = await post(url, chat());
+          await response.text();
+          assert.equal(response.status, 502);
+        }),
+      );
+    }
+    assert.ok((upstreams[0]?.requests.length ?? 0) <= 560);
+    assert.equal(log.filter((line) => line.includes('retry budget')).length, 1);
   });
 });
 
@@ -181,7 +295,7 @@ describe('fallbacks', () => {
 describe('a strategy of a plugin', () => {
   const phase = (select: StrategyPhase['select'], results: RouteResult[] = []): StrategyPhase => ({
     select,
-    observe: (result) => results.push(result),
+    observe: (result) => void results.push(result),
   });
 
   it('decides among the frozen candidates, and learns how it went', async (t) => {
@@ -311,6 +425,7 @@ function candidate(id: string, weight: number): Candidate {
     weight,
     rpm: null,
     tpm: null,
+    order: null,
     inputCostPerToken: null,
     outputCostPerToken: null,
   });

@@ -41,7 +41,7 @@ describe('the built-in model', () => {
       },
     ]);
     assert.deepEqual(body.usage, { prompt_tokens: 6, completion_tokens: 3, total_tokens: 9 });
-    assert.deepEqual(plane.models(), [{ id: 'echo', ownedBy: 'echo', deployments: 1 }]);
+    assert.deepEqual(plane.models(), [{ id: 'echo', ownedBy: 'echo', providers: ['echo'], deployments: 1 }]);
   });
 
   it('streams in several chunks, with usage last when it is asked for', async (t) => {

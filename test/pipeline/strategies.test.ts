@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Containment } from '../../src/containment/containment.ts';
 import { compileStrategies } from '../../src/pipeline/strategies.ts';
 import type { StrategyPhase } from '../../src/pipeline/types.ts';
-import type { RoutingStrategy } from '../../src/plugin-api/routing.ts';
+import type { RouteResult, RoutingStrategy } from '../../src/plugin-api/routing.ts';
 import { kinds } from '../containment/support.ts';
 import {
   candidate,
@@ -17,6 +17,18 @@ import {
 } from './support.ts';
 
 const CANDIDATES = Object.freeze([candidate('echo/0'), candidate('echo/1')]);
+const IDLE = { inFlight: [0, 0] };
+
+const RESULT: RouteResult = {
+  requestId: 'req-7',
+  deployment: candidate('echo/0'),
+  ok: true,
+  status: 200,
+  totalMs: 1,
+  firstByteMs: 1,
+  firstTokenMs: null,
+  usage: null,
+};
 
 function strategic(strategy: Record<string, unknown>, options?: MemberOptions): TestMember {
   return createMember(
@@ -39,14 +51,17 @@ describe('a routing strategy', () => {
     ['a copy of it', () => ({ ...CANDIDATES[1], weight: 1_000 })],
   ] as const) {
     it(`chooses by ${how}`, async () => {
-      assert.equal(await compile(strategic({ select })).select(llmRequest(), CANDIDATES), CANDIDATES[1]);
+      assert.equal(
+        await compile(strategic({ select })).select(llmRequest(), CANDIDATES, IDLE),
+        CANDIDATES[1],
+      );
     });
   }
 
   for (const [how, fail, kind] of FAILURES) {
     it(`that ${how} leaves the choice to the default, and is counted`, async () => {
       const bad = strategic({ select: fail }, { callTimeoutMs: 10 });
-      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES), null);
+      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES, IDLE), null);
       assert.deepEqual(kinds(bad.owner), [`strategy ${kind}`]);
     });
   }
@@ -68,7 +83,7 @@ describe('a routing strategy', () => {
   ]) {
     it(`that chooses what is no candidate (${typeof garbage}) leaves the choice to the default`, async () => {
       const bad = strategic({ select: () => garbage });
-      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES), null);
+      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES, IDLE), null);
       assert.deepEqual(kinds(bad.owner), ['strategy invalid']);
     });
   }
@@ -78,6 +93,7 @@ describe('a routing strategy', () => {
       await compile(strategic({ select: () => Promise.reject(refusal(403)) })).select(
         llmRequest(),
         CANDIDATES,
+        IDLE,
       ),
       null,
     );
@@ -85,13 +101,17 @@ describe('a routing strategy', () => {
 
   it('of a quarantined plugin leaves the choice to the default, unless a trial is due', async () => {
     const resting = strategic({ select: () => assert.fail('asked') }, { gate: createGate(false) });
-    assert.equal(await compile(resting).select(llmRequest(), CANDIDATES), null);
+    assert.equal(await compile(resting).select(llmRequest(), CANDIDATES, IDLE), null);
     const gate = createGate(true);
     const tried = strategic({ select: () => 'echo/0' }, { gate });
-    assert.equal(await compile(tried).select(llmRequest(), CANDIDATES), CANDIDATES[0]);
+    assert.equal(await compile(tried).select(llmRequest(), CANDIDATES, IDLE), CANDIDATES[0]);
     assert.deepEqual(gate.trials, [true]);
     const failed = createGate(true);
-    await compile(strategic({ select: () => 'nothing' }, { gate: failed })).select(llmRequest(), CANDIDATES);
+    await compile(strategic({ select: () => 'nothing' }, { gate: failed })).select(
+      llmRequest(),
+      CANDIDATES,
+      IDLE,
+    );
     assert.deepEqual(failed.trials, [false]);
   });
 
@@ -103,14 +123,21 @@ describe('a routing strategy', () => {
         throw new Error('x');
       },
     });
-    compile(bad).observe?.({
-      deployment: candidate('echo/0'),
-      ok: true,
-      status: 200,
-      totalMs: 1,
-      firstByteMs: 1,
-    });
+    compile(bad).observe?.(RESULT);
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(kinds(bad.owner), ['strategy error']);
+  });
+
+  it('sees the load, and knows while it observes which request the result is of', () => {
+    const containment = new Containment();
+    const seen: unknown[] = [];
+    const member = strategic({
+      select: (_request: unknown, _candidates: unknown, load: unknown) => void seen.push(load),
+      observe: () => void seen.push(containment.current()?.requestId),
+    });
+    const phase = compileStrategies(containment, [member]).get('mine');
+    phase?.select(llmRequest(), CANDIDATES, IDLE);
+    phase?.observe?.(RESULT);
+    assert.deepEqual(seen, [IDLE, 'req-7']);
   });
 });

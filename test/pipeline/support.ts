@@ -89,6 +89,7 @@ export function candidate(id: string): Candidate {
     weight: 1,
     rpm: null,
     tpm: null,
+    order: null,
     inputCostPerToken: null,
     outputCostPerToken: null,
   });

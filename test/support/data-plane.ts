@@ -77,7 +77,9 @@ export function deployment(apiBase: string | null, fields: Partial<DeploymentCon
     weight: 1,
     rpm: null,
     tpm: null,
+    order: null,
     timeoutMs: null,
+    streamTimeoutMs: null,
     inputCostPerToken: null,
     outputCostPerToken: null,
     responsesOverChat: false,
@@ -92,6 +94,9 @@ export function routing(fields: Partial<RoutingConfig> = {}): RoutingConfig {
     allowedFails: 1000,
     cooldownMs: 30_000,
     fallbacks: [],
+    contextWindowFallbacks: [],
+    contentPolicyFallbacks: [],
+    defaultFallbacks: [],
     ...fields,
   };
 }

@@ -16,7 +16,6 @@ describe('providers-ai-sdk', () => {
   it('serves embeddings of a package, with key, address and headers of the deployment', async (t) => {
     const { gateway, upstream } = await start(t, json({ embedding: { values: [0.5, -1] } }), {
       model: 'google/gemini-embedding-001',
-      providers: '{ google: {} }',
       params: ', extra_headers: { x-tenant: blue }',
     });
     const response = await embed(gateway);
@@ -102,7 +101,7 @@ describe('providers-ai-sdk', () => {
     }
   });
 
-  it('stays inactive until providers are named', async (t) => {
+  it('stays inactive until the configuration names one of its providers', async (t) => {
     const gateway = await startGateway(t, {
       env: { LLMROUTER_PLUGINS: PLUGIN, LLMROUTER_ADMIN_KEY: 'k'.repeat(16) },
     });
@@ -116,14 +115,14 @@ describe('providers-ai-sdk', () => {
 interface Setup extends Pick<GatewayProcessOptions, 'env'> {
   readonly model: string;
   /** YAML in flow style. */
-  readonly providers: string;
+  readonly providers?: string;
   readonly params?: string;
 }
 
 async function start(
   t: TestContext,
   script: Script,
-  { model, providers, params = '', env = {} }: Setup,
+  { model, providers = '{}', params = '', env = {} }: Setup,
 ): Promise<{ readonly gateway: GatewayProcess; readonly upstream: Upstream }> {
   const upstream = await startUpstream(script);
   t.after(() => upstream.close());
@@ -134,7 +133,7 @@ async function start(
   - model_name: embed
     litellm_params: { model: ${model}, api_key: ${KEY}, api_base: '${upstream.url}'${params} }
 router_settings: { num_retries: 0, allowed_fails: 100 }
-plugins: { providers-ai-sdk: { providers: ${providers} } }
+${providers === '{}' ? '' : `plugins: { providers-ai-sdk: { providers: ${providers} } }`}
 `,
     },
   });

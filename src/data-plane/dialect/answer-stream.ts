@@ -1,11 +1,6 @@
 import type { LlmChunk } from '../../plugin-api/llm.ts';
-import type { AnswerContext, AnswerWriter, Block } from './answer.ts';
+import { type AnswerContext, type AnswerWriter, type Block, UnusableAnswer } from './answer.ts';
 import type { Finish, Metadata, StreamPart } from './canonical.ts';
-
-/** What no dialect of clients can carry, or what makes no answer. The message completes "The upstream …". */
-export class UnusableAnswer extends Error {
-  override readonly name = 'UnusableAnswer';
-}
 
 type Start = Extract<StreamPart, { type: 'text-start' | 'reasoning-start' | 'tool-input-start' }>;
 type Delta = Extract<StreamPart, { type: 'text-delta' | 'reasoning-delta' | 'tool-input-delta' }>;
@@ -181,8 +176,11 @@ export class AnswerStream {
   }
 }
 
-/** Sources have no place in two of the dialects, and the text says what was found in them. */
-const IGNORED: ReadonlySet<StreamPart['type']> = new Set(['stream-start', 'ping', 'raw', 'source']);
+/**
+ * What is no content. Sources have no place in two of the dialects, and the text says what was found in them; packages
+ * wrap accounts of their own into custom parts.
+ */
+const IGNORED: ReadonlySet<StreamPart['type']> = new Set(['stream-start', 'ping', 'raw', 'source', 'custom']);
 
 const KINDS = {
   'text-start': 'text',

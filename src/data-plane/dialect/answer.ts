@@ -48,3 +48,8 @@ export interface AnswerWriter {
   /** Behind all else. */
   finish(finish: Finish): LlmChunk[];
 }
+
+/** What no dialect of clients can carry, or what makes no answer. The message completes "The upstream …". */
+export class UnusableAnswer extends Error {
+  override readonly name = 'UnusableAnswer';
+}

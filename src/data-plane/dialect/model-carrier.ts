@@ -4,7 +4,7 @@ import { BodyController } from '../upstream/body-controller.ts';
 import { toProviderFailure } from '../upstream/model-failure.ts';
 import type { Redact } from '../upstream/redact.ts';
 import type { AnswerHandler, UpstreamCall } from '../upstream/upstream.ts';
-import { UnusableAnswer } from './answer-stream.ts';
+import { UnusableAnswer } from './answer.ts';
 import type { StreamPart } from './canonical.ts';
 import { answerContext, type Carrier } from './carrier.ts';
 import type { ClientDialect } from './client/table.ts';

@@ -8,10 +8,10 @@ import { UpstreamFailure, unusable } from '../upstream/failure.ts';
 import type { AnswerHeaders } from '../upstream/headers.ts';
 import type { Redact } from '../upstream/redact.ts';
 import type { AnswerHandler } from '../upstream/upstream.ts';
-import { UnusableAnswer } from './answer-stream.ts';
+import { UnusableAnswer } from './answer.ts';
 import type { StreamPart } from './canonical.ts';
 import type { CrossingBody } from './crossing-body.ts';
-import { type Decoder, UpstreamError } from './upstream/decoder.ts';
+import { type Decoder, toUpstreamError, UpstreamError } from './upstream/decoder.ts';
 import type { Target } from './upstream/target.ts';
 
 export interface TranscoderOptions {
@@ -127,7 +127,11 @@ export class Transcoder implements AnswerHandler {
     const answer = this.#try(() => {
       const json = parseObject(Buffer.concat(this.#chunks).toString());
       if (json === null) throw new UnusableAnswer('answered with something that is no complete JSON object');
-      const events = this.#target.surface.stream?.replay(json, WITH_USAGE) ?? [];
+      const { content, surface } = this.#target;
+      if (json.error != null) throw toUpstreamError(json.error);
+      if (!Array.isArray(json[content]))
+        throw new UnusableAnswer('answered with something that is no answer');
+      const events = surface.stream?.replay(json, WITH_USAGE) ?? [];
       const parts = events.flatMap((event) => this.#decoder.push(event));
       const body = this.#body.json([...parts, ...this.#decoder.end()]);
       if (body === null) throw new UnusableAnswer('answered with something that is no answer');

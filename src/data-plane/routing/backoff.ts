@@ -4,12 +4,11 @@ const FIRST_MS = 100;
 const LONGEST_MS = 2000;
 
 /**
- * How long to wait before an attempt at a deployment that has just failed: doubling from 100 ms up to 2 s, half of it
- * by chance, so that clients that failed together do not come back together.
+ * How long to wait before an attempt at a deployment that has just failed: by chance, up to a limit that doubles from
+ * 100 ms to 2 s ("full jitter"), so that clients that failed together do not come back together.
  *
  * @param failures how many attempts have failed, at least 1
  */
 export function backoffMs(failures: number, random: Random): number {
-  const most = Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1));
-  return most / 2 + (random() * most) / 2;
+  return random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1));
 }

@@ -2,15 +2,20 @@ import type { Logger } from 'winston';
 import type { RoutingConfig } from '../../config/types.ts';
 import type { Pipeline } from '../../pipeline/types.ts';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
-import type { Candidate, RouteDecision, RouteResult } from '../../plugin-api/routing.ts';
+import type { Candidate, RouteDecision, RouteLoad, RouteResult } from '../../plugin-api/routing.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { backoffMs } from './backoff.ts';
+import type { Pass } from './cooldown.ts';
 import type { Deployment, Group } from './group.ts';
+import { retryAfterMs } from './retry-after.ts';
 import { type Random, shuffle } from './shuffle.ts';
 
 /** The strategy that decides when no plugin does. */
 export const DEFAULT_STRATEGY = 'simple-shuffle';
+
+/** When to ask again while an attempt finds out whether the last deployment is well. Milliseconds. */
+const PROBE_MS = 1000;
 
 /** A deployment, why it was chosen, and where to send the attempt. */
 export interface Choice {
@@ -41,6 +46,11 @@ export interface RouterOptions {
   readonly log: Logger;
 }
 
+/** How an attempt went, for the deployment that it was made at. */
+export type Verdict =
+  /** It works, whatever it said to the request. */
+  'well' | 'fault';
+
 /** Chooses deployments, and learns from how the attempts end. */
 export class Router {
   readonly #groups: ReadonlyMap<string, Group>;
@@ -66,16 +76,64 @@ export class Router {
   async choose(group: Group, context: ChoiceContext): Promise<Choice | null> {
     const candidates = this.#candidates(group, context);
     if (candidates.length === 0) return null;
-    const decided = await this.#decide(candidates, context);
+    const decided = await this.#decide(group, candidates, context);
     const deployment = group.deployments[group.candidates.indexOf(decided.deployment)];
     const upstream = deployment?.upstream(context.pipeline.providers);
     return deployment === undefined || upstream == null ? null : { deployment, upstream, decision: decided };
   }
 
-  /** What an attempt has shown. `fault`: it failed, and not because of the request. */
-  report(pipeline: Pipeline, deployment: Deployment, fault: boolean, result: RouteResult): void {
-    if (fault) deployment.cooldown.fail(this.#now());
+  /** A call has come to the group: it pays for a part of a retry. */
+  enter(group: Group): void {
+    group.budget.earn(this.#now());
+  }
+
+  /** Lets an attempt begin; `null` when the deployment has gone out of service since it was chosen. */
+  begin({ cooldown }: Deployment): Pass | null {
+    return cooldown.begin(this.#now());
+  }
+
+  /** What an attempt has shown of its deployment; `null`: nothing, the client left before its answer. */
+  judge({ cooldown }: Deployment, pass: Pass, verdict: Verdict | null): void {
+    if (verdict === 'fault') cooldown.fail(pass, this.#now());
+    else if (verdict === 'well') cooldown.succeed(pass);
+    else cooldown.release(pass);
+  }
+
+  /** Others are preferred for as long as the upstream wishes. `retryAfter`: its header. */
+  rest({ cooldown }: Deployment, retryAfter: string | null): void {
+    const ms = retryAfterMs(retryAfter, Date.now());
+    if (ms > 0) cooldown.restUntil = this.#now() + ms;
+  }
+
+  /** Takes a retry out of the group's budget. False: it is spent, which is logged once. */
+  mayRetry(group: Group): boolean {
+    if (group.budget.spend(this.#now())) return true;
+    this.#warnOnce(
+      `budget ${group.name}`,
+      `the retry budget of "${group.name}" is spent: failed attempts are not repeated until others succeed`,
+    );
+    return false;
+  }
+
+  /** Milliseconds to wait before a retry there. `failures`: attempts of the call that have failed at this deployment. */
+  waitMs({ cooldown }: Deployment, failures: number): number {
+    const restMs = Math.max(0, cooldown.restUntil - this.#now());
+    return failures === 0 ? restMs : Math.max(restMs, backoffMs(failures, this.#random));
+  }
+
+  /** Whether the strategy learns from results. */
+  observes(pipeline: Pipeline): boolean {
+    return pipeline.strategies.get(this.#strategy)?.observe != null;
+  }
+
+  /** How an attempt went, for the strategy. */
+  report(pipeline: Pipeline, result: RouteResult): void {
     pipeline.strategies.get(this.#strategy)?.observe?.(result);
+  }
+
+  /** Warns when nobody provides the strategy that the configuration names. */
+  checkStrategy(pipeline: Pipeline): void {
+    if (!pipeline.strategies.has(this.#strategy)) this.#warnOfMissingStrategy();
   }
 
   /** False when there are upstreams for the group, and none of them serves the surface. */
@@ -84,23 +142,24 @@ export class Router {
     return upstreams.some((upstream) => upstream === null || upstream.serves(surface));
   }
 
-  /** Milliseconds until the first deployment of the group is back in service; 0 when none is out. */
-  cooldownLeftMs(group: Group): number {
-    const soonest = Math.min(...group.deployments.map(({ cooldown }) => cooldown.until));
-    return Math.max(0, soonest - this.#now());
+  /** Milliseconds until the first deployment of the group is back in service, or likely to be; 0 when none is out. */
+  cooldownLeftMs({ deployments }: Group): number {
+    const now = this.#now();
+    const soonest = Math.min(...deployments.map(({ cooldown }) => cooldown.until));
+    if (soonest > now) return soonest - now;
+    return deployments.some(({ cooldown }) => !cooldown.allows(now)) ? PROBE_MS : 0;
   }
 
-  /** How long to wait before trying a deployment that has failed already. */
-  backoffMs(failures: number): number {
-    return backoffMs(failures, this.#random);
-  }
-
-  async #decide(candidates: readonly Candidate[], context: ChoiceContext): Promise<RouteDecision> {
+  async #decide(
+    group: Group,
+    candidates: readonly Candidate[],
+    context: ChoiceContext,
+  ): Promise<RouteDecision> {
     const { pipeline, attempt } = context;
     const strategy = pipeline.strategies.get(this.#strategy);
     if (strategy === undefined) this.#warnOfMissingStrategy();
     else {
-      const chosen = await strategy.select(context.call.request, candidates);
+      const chosen = await strategy.select(context.call.request, candidates, loadOf(group, candidates));
       // Of a plugin: what is none of the candidates has no deployment.
       if (chosen !== null && candidates.includes(chosen)) {
         return { deployment: chosen, strategy: this.#strategy, attempt };
@@ -115,25 +174,27 @@ export class Router {
     const { failed, repeat, pipeline, call } = context;
     const { surface } = call;
     const now = this.#now();
-    // The common call finds every deployment in service: nothing is filtered for it.
-    if (failed.length === 0 && this.#allInService(group, pipeline, surface, now)) return group.candidates;
+    // The common call finds every deployment ready: nothing is filtered for it.
+    if (failed.length === 0 && this.#allReady(group, pipeline, surface, now)) return group.candidates;
     const inService = group.deployments.filter((deployment) =>
       this.#isInService(deployment, pipeline, surface, now),
     );
     const fresh = inService.filter((deployment) => !failed.includes(deployment));
     const usable = fresh.length === 0 && repeat ? inService : fresh;
-    return Object.freeze(usable.map(({ candidate }) => candidate));
+    const awake = usable.filter(({ cooldown }) => cooldown.restUntil <= now);
+    return Object.freeze((awake.length === 0 ? usable : awake).map(({ candidate }) => candidate));
   }
 
-  #allInService(group: Group, pipeline: Pipeline, surface: Surface, now: number): boolean {
+  #allReady(group: Group, pipeline: Pipeline, surface: Surface, now: number): boolean {
     for (const deployment of group.deployments) {
+      if (deployment.cooldown.restUntil > now) return false;
       if (!this.#isInService(deployment, pipeline, surface, now)) return false;
     }
     return true;
   }
 
   #isInService(deployment: Deployment, pipeline: Pipeline, surface: Surface, now: number): boolean {
-    return deployment.cooldown.until <= now && this.#isServed(deployment, pipeline, surface);
+    return deployment.cooldown.allows(now) && this.#isServed(deployment, pipeline, surface);
   }
 
   #isServed({ candidate, upstream }: Deployment, pipeline: Pipeline, surface: Surface): boolean {
@@ -151,7 +212,7 @@ export class Router {
     if (this.#strategy === DEFAULT_STRATEGY) return;
     this.#warnOnce(
       `strategy ${this.#strategy}`,
-      `router_settings.routing_strategy is "${this.#strategy}", which no plugin provides: ${DEFAULT_STRATEGY} decides`,
+      `router_settings.routing_strategy is "${this.#strategy}", which no started plugin provides: ${DEFAULT_STRATEGY} decides. "routeiq plugins check" tells which plugins have not started, and why`,
     );
   }
 
@@ -160,4 +221,11 @@ export class Router {
     this.#warned.add(key);
     this.#log.warn(message);
   }
+}
+
+function loadOf(group: Group, candidates: readonly Candidate[]): RouteLoad {
+  const inFlight = candidates.map(
+    (candidate) => group.deployments[group.candidates.indexOf(candidate)]?.load.inFlight ?? 0,
+  );
+  return Object.freeze({ inFlight: Object.freeze(inFlight) });
 }

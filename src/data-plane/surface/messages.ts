@@ -9,12 +9,15 @@ import { readMessageEvent } from './read-message.ts';
 import type { StreamShape } from './surface.ts';
 import { usageOf } from './usage.ts';
 
+/** As Anthropic's own streams have it. */
+const PING = Buffer.from('event: ping\ndata: {"type":"ping"}\n\n');
+
 /**
  * The streams of `/v1/messages`. An `error` event ends one as `message_stop` does: there is nothing behind it.
  * Source: Anthropic's API reference, heading "Streaming messages".
  */
 export const MESSAGE_STREAM: StreamShape = Object.freeze({
-  framing: typedFraming(['message_stop', 'error'], toErrorEvent),
+  framing: typedFraming(['message_stop', 'error'], toErrorEvent, PING),
   usageOf: usageSoFar,
   usageInFirst: true,
   read: readMessageEvent,

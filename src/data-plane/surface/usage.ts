@@ -1,5 +1,7 @@
 import type { LlmUsage } from '../../plugin-api/llm.ts';
 import { isObject, type JsonObject } from '../json-value.ts';
+import { parseEvents } from '../sse.ts';
+import type { StreamShape } from './surface.ts';
 
 /**
  * The `usage` of an answer or a chunk, `null` when it has none. Surfaces name the counts differently: `prompt_tokens`
@@ -20,6 +22,21 @@ export function usageOf(body: JsonObject): LlmUsage | null {
     totalTokens: total ?? (prompt as number) + completion,
     ...cache,
   };
+}
+
+/** The usage that a whole stream has counted. */
+export function usageInEvents(stream: StreamShape, events: Buffer): LlmUsage | null {
+  let usage: LlmUsage | null = null;
+  for (const { data } of parseEvents(events)) {
+    if (data?.includes('"usage"') !== true) continue;
+    try {
+      const chunk: unknown = JSON.parse(data);
+      if (isObject(chunk)) usage = stream.usageOf(chunk, usage);
+    } catch {
+      // What is no JSON fails the delivery.
+    }
+  }
+  return usage;
 }
 
 function promptOf(usage: JsonObject): number | null {

@@ -30,15 +30,28 @@ export class JoinedText<T> {
     const masks = new Map<T, Mask[]>(this.#places.map(({ owner }) => [owner, []]));
     for (const { start, end, replacement = DEFAULT_REPLACEMENT } of spans) {
       let rest = replacement;
-      for (const place of this.#places) {
-        const from = Math.max(start, place.start);
-        const to = Math.min(end, place.end);
-        if (from >= to) continue;
-        masks.get(place.owner)?.push({ start: from - place.start, end: to - place.start, replacement: rest });
+      for (let at = this.#placeAt(start); at < this.#places.length; at++) {
+        const place = this.#places[at] as Place<T>;
+        if (place.start >= end) break;
+        const from = Math.max(start, place.start) - place.start;
+        masks
+          .get(place.owner)
+          ?.push({ start: from, end: Math.min(end, place.end) - place.start, replacement: rest });
         rest = '';
       }
     }
     return masks;
+  }
+
+  /** The first text that ends behind `offset`. A request may have a hundred thousand texts, each with something to mask. */
+  #placeAt(offset: number): number {
+    let [low, high] = [0, this.#places.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#places[middle] as Place<T>).end > offset) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 }
 

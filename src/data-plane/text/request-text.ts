@@ -1,8 +1,8 @@
 import type { MaskSpan } from '../../plugin-api/evaluator.ts';
-import { isObject, type JsonObject } from '../json-value.ts';
+import { isObject, type JsonObject, setMember } from '../json-value.ts';
 import { JoinedText } from './joined-text.ts';
 import { applyMasks } from './masks.ts';
-import { type Path, replaceAt } from './slot.ts';
+import type { Path } from './slot.ts';
 
 /** All texts of a request's body, joined by line feeds: see `LlmRequest.text`. */
 export function textOfRequest(body: JsonObject): string {
@@ -11,11 +11,19 @@ export function textOfRequest(body: JsonObject): string {
 
 /** The body with those stretches of {@link textOfRequest} masked. */
 export function maskRequest(body: JsonObject, spans: readonly MaskSpan[]): JsonObject {
-  let masked = body;
+  // One copy for all: there may be as many masks as texts.
+  const masked = structuredClone(body);
   for (const [{ path, text }, masks] of joined(textsOf(body)).split(spans)) {
-    if (masks.length > 0) masked = replaceAt(masked, path, applyMasks(text, masks));
+    if (masks.length > 0) setAt(masked, path, applyMasks(text, masks));
   }
   return masked;
+}
+
+/** A text's path leads to it; keys of JSON may be `__proto__`. */
+function setAt(root: JsonObject, path: Path, text: string): void {
+  let node: unknown = root;
+  for (const key of path.slice(0, -1)) node = (node as Record<string | number, unknown>)[key];
+  setMember(node as Record<string, unknown>, String(path.at(-1)), text);
 }
 
 interface RequestText {

@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { isJsonType, mediaType } from '../../wire/headers.ts';
 import { isObject } from '../json-value.ts';
-import { EventCutter, MAX_EVENT_BYTES } from '../sse.ts';
+import { EventCutter, hasBrokenData, MAX_EVENT_BYTES } from '../sse.ts';
 import type { StreamShape, Surface } from '../surface/surface.ts';
 import {
   fromErrorStatus,
@@ -12,8 +12,10 @@ import {
   unusable,
 } from './failure.ts';
 import type { AnswerHeaders } from './headers.ts';
+import type { Load } from './load.ts';
 import type { AttemptOutcome, EventSink } from './outcome.ts';
 import type { Redact } from './redact.ts';
+import type { Deadlines } from './timeouts.ts';
 import type { AnswerHandler } from './upstream.ts';
 
 /** Bytes of an answer that is put together in memory: JSON, and streams that are held back. */
@@ -25,8 +27,11 @@ export interface AttemptOptions {
   readonly redact: Redact;
   /** What forms the answer may have, and what ends a stream. */
   readonly surface: Surface;
-  /** From the first byte sent to the last one received. */
-  readonly totalMs: number;
+  readonly deadlines: Deadlines;
+  /** Counts the attempt while it runs. */
+  readonly load: Load;
+  /** How often a client that waits for the first event of a stream hears that it is not forgotten. Milliseconds. */
+  readonly keepAliveMs: number;
   /** `null`: a streamed answer is held back and comes as a whole. */
   readonly sink: EventSink | null;
 }
@@ -45,11 +50,19 @@ export class Attempt implements AnswerHandler {
   readonly #redact: Redact;
   readonly #surface: Surface;
   readonly #sink: EventSink | null;
-  readonly #deadline: NodeJS.Timeout;
+  readonly #deadlines: Deadlines;
+  readonly #load: Load;
+  readonly #keepAliveMs: number;
   /** HTTP status of the upstream, `null` while none has come. */
   status: number | null = null;
   /** `performance.now()` at the head of the answer, `null` before it. */
   firstByteAt: number | null = null;
+  /** `performance.now()` at the first piece of an answer that comes in pieces, `null` before it. */
+  firstTokenAt: number | null = null;
+  /** The one timer for all that has to happen in time. */
+  #timer: NodeJS.Timeout;
+  /** `performance.now()` at which the attempt has failed. */
+  #dueAt: number;
   #phase: Phase = 'waiting';
   #controller: Dispatcher.DispatchController | null = null;
   #headers: AnswerHeaders = {};
@@ -66,7 +79,13 @@ export class Attempt implements AnswerHandler {
     this.#redact = options.redact;
     this.#surface = options.surface;
     this.#sink = options.sink;
-    this.#deadline = setTimeout(expire, options.totalMs, this);
+    this.#deadlines = options.deadlines;
+    this.#load = options.load;
+    this.#keepAliveMs = options.keepAliveMs;
+    this.#load.inFlight++;
+    const { firstMs } = options.deadlines;
+    this.#dueAt = performance.now() + firstMs;
+    this.#timer = setTimeout(tick, Math.min(firstMs, this.#keepAliveMs), this);
   }
 
   /** Ends the attempt at once: the client is gone, or a hook has refused the rest of the stream. */
@@ -83,9 +102,16 @@ export class Attempt implements AnswerHandler {
     this.#controller?.resume();
   }
 
-  /** The deadline has passed. */
-  expire(): void {
-    this.#fail(timedOut(this.#deployment));
+  /** The timer has fired: the time is over, or the client wants to hear that it is not. */
+  tick(): void {
+    const leftMs = this.#dueAt - performance.now();
+    if (leftMs < 1) {
+      this.#fail(timedOut(this.#deployment));
+      return;
+    }
+    const isWaiting = this.firstTokenAt === null;
+    if (isWaiting && this.#phase === 'streaming') this.#keepAlive();
+    this.#timer = setTimeout(tick, isWaiting ? Math.min(leftMs, this.#keepAliveMs) : leftMs, this);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -148,6 +174,7 @@ export class Attempt implements AnswerHandler {
     if (type === 'text/event-stream' && stream !== null) {
       this.#cutter = this.#sink === null ? null : new EventCutter();
       this.#phase = this.#sink === null ? 'held' : 'streaming';
+      if (this.#sink === null) this.#extend();
     } else if (isJsonType(type) || (type === '' && answer === 'json')) this.#phase = 'json';
     else if (answer === 'bytes' && type !== 'text/html') this.#startBytes(headers);
     else this.#fail(this.#unusable('answered in a form that was not asked for'));
@@ -161,12 +188,12 @@ export class Attempt implements AnswerHandler {
   }
 
   #pass(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#open();
+    this.#begin();
     if (!(this.#sink as EventSink).write(chunk)) controller.pause();
   }
 
   #endBytes(): void {
-    this.#open();
+    this.#begin();
     this.#complete(NOTHING);
   }
 
@@ -178,10 +205,38 @@ export class Attempt implements AnswerHandler {
         this.#fail(this.#unusable('sent an event that is too large'));
       return;
     }
-    this.#open();
+    if (hasBrokenData(events)) {
+      this.#fail(this.#unusable('sent an event that is no JSON'));
+      return;
+    }
+    this.#begin();
     const end = this.#endIn(events);
     if (end !== -1) this.#complete(end === events.length ? events : events.subarray(0, end));
     else if (!(this.#sink as EventSink).write(events)) controller.pause();
+  }
+
+  /** The first piece is there: from now on only the whole has a deadline, and undici watches for silence. */
+  #begin(): void {
+    if (this.firstTokenAt !== null) return;
+    this.firstTokenAt = performance.now();
+    this.#extend();
+    this.#open();
+  }
+
+  #extend(): void {
+    const { totalMs } = this.#deadlines;
+    clearTimeout(this.#timer);
+    this.#dueAt = performance.now() + totalMs;
+    this.#timer = setTimeout(tick, totalMs, this);
+  }
+
+  /**
+   * The upstream has promised a stream and keeps its client waiting. From here on there is no other attempt: a byte has
+   * gone out. While not even the head of an answer has come nothing is sent, so that another deployment can still help.
+   */
+  #keepAlive(): void {
+    this.#open();
+    (this.#sink as EventSink).write((this.#surface.stream as StreamShape).framing.keepAlive);
   }
 
   #open(): void {
@@ -206,7 +261,7 @@ export class Attempt implements AnswerHandler {
     if (this.#phase !== 'streaming' || rest === null) return false;
     const events = Buffer.concat([rest, BLANK_LINE]);
     if (this.#endIn(events) === -1) return false;
-    this.#open();
+    this.#begin();
     this.#complete(events);
     return true;
   }
@@ -280,25 +335,22 @@ export class Attempt implements AnswerHandler {
   #finish(): void {
     this.#phase = 'over';
     this.#chunks = [];
-    clearTimeout(this.#deadline);
+    this.#load.inFlight--;
+    clearTimeout(this.#timer);
   }
 }
 
 const NOTHING = Buffer.alloc(0);
 const BLANK_LINE = Buffer.from('\n\n');
 
-function expire(attempt: Attempt): void {
-  attempt.expire();
+function tick(attempt: Attempt): void {
+  attempt.tick();
 }
 
-/** undici's own deadlines: connect, head of the answer, silence within its body. */
+/** undici's own deadlines: connect, and silence within a body. */
 function isTimeout(error: Error): boolean {
   const { code } = error as { code?: unknown };
-  return (
-    code === 'UND_ERR_CONNECT_TIMEOUT' ||
-    code === 'UND_ERR_HEADERS_TIMEOUT' ||
-    code === 'UND_ERR_BODY_TIMEOUT'
-  );
+  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
 }
 
 function parseObject(bytes: Buffer): Readonly<Record<string, unknown>> | null {

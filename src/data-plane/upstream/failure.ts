@@ -3,6 +3,7 @@ import { mediaType } from '../../wire/headers.ts';
 import { isObject } from '../json-value.ts';
 import type { AnswerHeaders } from './headers.ts';
 import type { Redact } from './redact.ts';
+import { faultOf, type RequestFault } from './request-fault.ts';
 
 /** Bytes of an upstream's error body that are read. */
 export const MAX_ERROR_BYTES: number = 64 * 1024;
@@ -14,6 +15,7 @@ export type Retry = 'anywhere' | 'elsewhere' | 'never';
 
 export interface UpstreamFailureOptions {
   readonly retry: Retry;
+  readonly fault?: RequestFault | null;
   /** HTTP status of the upstream, `null` when none came. */
   readonly status?: number | null;
   /** `Retry-After` as the upstream wrote it. */
@@ -28,6 +30,8 @@ export class UpstreamFailure extends Error {
   /** The body that the client gets, `null` for the one of `error`. */
   readonly body: ErrorBody | null;
   readonly retry: Retry;
+  /** Set where models with other limits may take the request. */
+  readonly fault: RequestFault | null;
   readonly status: number | null;
   readonly retryAfter: string | null;
 
@@ -37,6 +41,7 @@ export class UpstreamFailure extends Error {
     this.error = error;
     this.body = options.body ?? null;
     this.retry = options.retry;
+    this.fault = options.fault ?? null;
     this.status = options.status ?? null;
     this.retryAfter = options.retryAfter ?? null;
   }
@@ -118,7 +123,8 @@ export function fromErrorStatus(
     });
   }
   const error = new GatewayError(codeForStatus(status), message, { status });
-  return new UpstreamFailure(error, { ...options, retry: 'never', body: mergeBody(error, upstream) });
+  const fault = faultOf(upstream.code, upstream.message);
+  return new UpstreamFailure(error, { ...options, retry: 'never', fault, body: mergeBody(error, upstream) });
 }
 
 function refusedKey(deployment: string, status: number): UpstreamFailure {

@@ -8,7 +8,7 @@ import { addClientHeaders, addVersion } from './headers.ts';
 import type { HttpApi } from './http-api.ts';
 import type { Pools } from './pools.ts';
 import { createRedact, type Redact, secretsOf } from './redact.ts';
-import { createTimeouts, type Timeouts } from './timeouts.ts';
+import { createTimeouts, deadlinesFor, type Timeouts } from './timeouts.ts';
 import type { AnswerHandler, Upstream, UpstreamCall } from './upstream.ts';
 
 /** An upstream that is reached over HTTP, and gets the bytes as the client has sent them. */
@@ -36,7 +36,7 @@ export class HttpUpstream implements Upstream {
     this.#headers = [...headers].flat();
     this.#headersButType = [...headers].filter(([name]) => name !== 'content-type').flat();
     this.#version = api.version === null || headers.has(api.version[0]) ? null : api.version;
-    this.#timeouts = createTimeouts(config.timeoutMs);
+    this.#timeouts = createTimeouts(config);
     this.redact = createRedact(secretsOf(config));
   }
 
@@ -60,8 +60,9 @@ export class HttpUpstream implements Upstream {
       method: 'POST',
       body: call.body.withModel(this.#model),
       headers,
-      headersTimeout: this.#timeouts.firstByteMs,
-      bodyTimeout: this.#timeouts.idleMs,
+      // The attempt's own timer keeps the deadlines of a head; undici's would be the third one for it.
+      headersTimeout: 0,
+      bodyTimeout: deadlinesFor(call, this.#timeouts).idleMs,
     };
     try {
       this.#pool.dispatch(options, handler);

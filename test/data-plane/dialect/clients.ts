@@ -22,7 +22,7 @@ export const SCHEMA: Readonly<Record<string, unknown>> = {
   additionalProperties: false,
 };
 
-const SETTINGS = { temperature: 0.5, top_p: 0.9 };
+const SETTINGS = { temperature: 0.5 };
 const FUNCTION = { name: 'weather', description: 'The weather of a city', parameters: SCHEMA };
 
 export const CHAT_CLIENT: Client = {

@@ -1,36 +1,9 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
-import { deployment, serve } from '../../support/data-plane.ts';
-import { startUpstream, type Upstream } from '../../support/upstream.ts';
-import { ANTHROPIC_VENDOR, CHAT_VENDOR, type Said, says, type Vendor } from './answers.ts';
-import {
-  CHAT_CLIENT,
-  type Client,
-  MESSAGES_CLIENT,
-  PICTURE,
-  PIXEL,
-  RESPONSES_CLIENT,
-  SCHEMA,
-  type Scenario,
-} from './clients.ts';
-
-const USAGE = { input: 20, cached: 8, output: 7 };
-
-const ANSWERS: Readonly<Record<Scenario, Said>> = {
-  text: { text: 'Fine, thänks 😀', finish: 'stop', usage: USAGE },
-  tools: {
-    text: 'Looking it up.',
-    calls: [
-      { id: 'call_2', name: 'weather', input: '{"city":"Rome"}' },
-      { id: 'call_3', name: 'weather', input: '{}' },
-    ],
-    finish: 'tool-calls',
-    usage: USAGE,
-  },
-  images: { text: 'Two cats', finish: 'length', usage: USAGE },
-  structured: { text: '{"city":"Oslo"}', finish: 'stop', usage: USAGE },
-  reasoning: { reasoning: 'Hmm, well.', signature: 'c2ln', text: 'Done', finish: 'stop', usage: USAGE },
-};
+import { describe, it } from 'node:test';
+import { type Said, says } from './answers.ts';
+import { PICTURE, PIXEL, SCHEMA, type Scenario } from './clients.ts';
+import { gateway, PAIRS, type Pair } from './pairs.ts';
+import { ANSWERS, REFUSAL, SCENARIOS, unsigned } from './scenarios.ts';
 
 const TOOL = { name: 'weather', description: 'The weather of a city' };
 
@@ -39,7 +12,6 @@ const CHAT_REQUESTS: Readonly<Record<Scenario, object>> = {
   text: {
     max_tokens: 5000,
     temperature: 0.5,
-    top_p: 0.9,
     messages: [
       { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'Hello' },
@@ -96,7 +68,6 @@ const ANTHROPIC_REQUESTS: Readonly<Record<Scenario, object>> = {
   text: {
     max_tokens: 5000,
     temperature: 0.5,
-    top_p: 0.9,
     system: [{ type: 'text', text: 'Be brief.' }],
     messages: [
       { role: 'user', content: [{ type: 'text', text: 'Hello' }] },
@@ -142,48 +113,17 @@ const ANTHROPIC_REQUESTS: Readonly<Record<Scenario, object>> = {
   },
 };
 
-interface Pair {
-  readonly client: Client;
-  readonly provider: 'openai' | 'anthropic';
-  readonly model: string;
-  readonly path: string;
-  readonly vendor: Vendor;
-  readonly requests: Readonly<Record<Scenario, object>>;
-}
-
-const TO_CHAT = {
-  provider: 'openai',
-  model: 'gpt-4o',
-  path: '/v1/chat/completions',
-  vendor: CHAT_VENDOR,
-  requests: CHAT_REQUESTS,
-} as const;
-
-const TO_ANTHROPIC = {
-  provider: 'anthropic',
-  model: 'claude-sonnet-4-5',
-  path: '/v1/messages',
-  vendor: ANTHROPIC_VENDOR,
-  requests: ANTHROPIC_REQUESTS,
-} as const;
-
-const PAIRS: readonly Pair[] = [
-  { client: CHAT_CLIENT, ...TO_ANTHROPIC },
-  { client: RESPONSES_CLIENT, ...TO_ANTHROPIC },
-  { client: RESPONSES_CLIENT, ...TO_CHAT },
-  { client: MESSAGES_CLIENT, ...TO_CHAT },
-];
-
 for (const pair of PAIRS) {
-  const { client, vendor, requests, path, model } = pair;
+  const { client, vendor, path, model } = pair;
+  const requests = path === '/v1/messages' ? ANTHROPIC_REQUESTS : CHAT_REQUESTS;
 
   describe(`a client of ${client.name} at an upstream that speaks ${path}`, () => {
-    for (const scenario of Object.keys(ANSWERS) as Scenario[]) {
+    for (const scenario of SCENARIOS) {
       const body = { ...client.bodies[scenario], model: 'the-model' };
       const expected = expectedOf(ANSWERS[scenario], pair);
 
       it(`gets ${scenario} in one piece`, async (t) => {
-        const { url, upstream } = await gateway(t, pair, ANSWERS[scenario]);
+        const { url, upstream } = await gateway(t, pair, says(vendor, ANSWERS[scenario]));
         assert.deepEqual(await client.ask(url, body), expected);
         const [request] = upstream.requests;
         assert.equal(request?.path, path);
@@ -191,7 +131,7 @@ for (const pair of PAIRS) {
       });
 
       it(`gets ${scenario} as a stream`, async (t) => {
-        const { url, upstream } = await gateway(t, pair, ANSWERS[scenario]);
+        const { url, upstream } = await gateway(t, pair, says(vendor, ANSWERS[scenario]));
         assert.deepEqual(await client.stream(url, body), expected);
         const usage = path === '/v1/messages' ? {} : { stream_options: { include_usage: true } };
         assert.deepEqual(JSON.parse(String(upstream.requests[0]?.body)), {
@@ -204,15 +144,14 @@ for (const pair of PAIRS) {
     }
 
     it('gets a refusal of the model as what its dialect has for one', async (t) => {
-      const said: Said = { text: 'No.', finish: 'content-filter', usage: USAGE };
-      const { url } = await gateway(t, pair, said);
+      const { url } = await gateway(t, pair, says(vendor, REFUSAL));
       const body = { ...client.bodies.text, model: 'the-model' };
-      assert.deepEqual(await client.ask(url, body), said);
-      assert.deepEqual(await client.stream(url, body), said);
+      assert.deepEqual(await client.ask(url, body), REFUSAL);
+      assert.deepEqual(await client.stream(url, body), REFUSAL);
     });
 
     it('gets an answer in one piece from an upstream that streams all the same, and the other way round', async (t) => {
-      const { url, upstream } = await gateway(t, pair, ANSWERS.tools);
+      const { url, upstream } = await gateway(t, pair, says(vendor, ANSWERS.tools));
       const body = { ...client.bodies.tools, model: 'the-model' };
       const expected = expectedOf(ANSWERS.tools, pair);
       upstream.answer(vendor.answer(ANSWERS.tools));
@@ -228,19 +167,5 @@ for (const pair of PAIRS) {
 
 /** A signature comes from Anthropic alone. */
 function expectedOf(said: Said, { provider }: Pair): Said {
-  const { signature: _signature, ...rest } = said;
-  return provider === 'anthropic' ? said : rest;
-}
-
-async function gateway(
-  t: TestContext,
-  { provider, model, vendor }: Pair,
-  said: Said,
-): Promise<{ url: string; upstream: Upstream }> {
-  const upstream = await startUpstream(says(vendor, said));
-  t.after(() => upstream.close());
-  const { url } = await serve(t, {
-    deployments: [deployment(upstream.url, { group: 'the-model', provider, model, responsesOverChat: true })],
-  });
-  return { url, upstream };
+  return provider === 'anthropic' ? said : unsigned(said);
 }

@@ -38,10 +38,11 @@ const userPart = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** `parsed` and `parsed_arguments` are what OpenAI's own client adds for its users, and sends back with the rest. */
 const toolCall = z.strictObject({
   id: z.string(),
   type: z.literal('function').default('function'),
-  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+  function: z.strictObject({ name: z.string(), arguments: z.string(), parsed_arguments: anything }),
   index: anything,
   /** What the provider wants to see again with the call, as Google's compatible API has it. */
   extra_content: z.record(z.string(), z.record(z.string(), z.json())).nullish(),
@@ -62,6 +63,7 @@ const assistantMessage = z.strictObject({
   thinking_blocks: z.array(thinkingBlock).nullish(),
   annotations: anything,
   audio: z.null().optional(),
+  parsed: anything,
   function_call: z.null().optional(),
   cache_control: anything,
 });

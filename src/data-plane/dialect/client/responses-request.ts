@@ -41,6 +41,7 @@ const assistantContent = partsOrText(
       text: z.string(),
       annotations: anything,
       logprobs: anything,
+      parsed: anything,
     }),
     z.strictObject({ type: z.literal('refusal'), refusal: z.string() }),
   ]),
@@ -73,6 +74,8 @@ const functionCall = z.strictObject({
   call_id: z.string(),
   name: z.string(),
   arguments: z.string(),
+  /** What OpenAI's own client adds to an answer, and sends back with it. */
+  parsed_arguments: anything,
 });
 
 const functionOutput = z.strictObject({

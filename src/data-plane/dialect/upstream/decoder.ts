@@ -3,7 +3,10 @@ import type { StreamPart } from '../canonical.ts';
 
 /** Turns the events of an upstream's stream into canonical parts. One for each answer. */
 export interface Decoder {
-  /** @throws UpstreamError, for an event that tells of a failure */
+  /**
+   * @throws UpstreamError, for an event that tells of a failure
+   * @throws UnusableAnswer, for content that cannot be carried
+   */
   push(chunk: LlmChunk): StreamPart[];
   /** The dialect's terminator has come, or a whole answer was given in one piece. */
   end(): StreamPart[];

@@ -1,5 +1,6 @@
 import type { LlmChunk } from '../../../plugin-api/llm.ts';
 import { isObject, type JsonObject } from '../../json-value.ts';
+import { UnusableAnswer } from '../answer.ts';
 import { compact, type Finish, type StreamPart, type Usage } from '../canonical.ts';
 import { countOf, type Decoder, textOf, toUpstreamError } from './decoder.ts';
 
@@ -63,7 +64,10 @@ export class MessagesDecoder implements Decoder {
 
   #startBlock(index: number, block: JsonObject): StreamPart[] {
     const open = toBlock(String(index), block);
-    if (open === null) return [{ type: 'custom', kind: `anthropic.${textOf(block.type) || 'block'}` }];
+    if (open === null) {
+      const type = JSON.stringify(block.type ?? null);
+      throw new UnusableAnswer(`answered with a block of type ${type}, which cannot be carried`);
+    }
     this.#blocks.set(index, open);
     const { id, kind, redactedData } = open;
     if (redactedData !== null) {

@@ -21,6 +21,8 @@ export interface Target {
    * @throws GatewayError `invalid_request`
    */
   toRequest(options: CallOptions, model: string, stream: boolean, fields: FieldTable): JsonObject;
+  /** The member that an answer in one piece has, a list, and nothing else does. */
+  readonly content: 'choices' | 'content';
   decoder(): Decoder;
 }
 
@@ -28,6 +30,7 @@ export function chatTarget(style: ChatRequestStyle): Target {
   return {
     surface: CHAT,
     carriage: CHAT_CARRIAGE,
+    content: 'choices',
     toRequest: (options, model, stream) => toChatRequest(options, model, stream, style),
     decoder: () => new ChatDecoder(),
   };
@@ -36,6 +39,7 @@ export function chatTarget(style: ChatRequestStyle): Target {
 export const MESSAGES_TARGET: Target = Object.freeze({
   surface: MESSAGES,
   carriage: MESSAGES_CARRIAGE,
+  content: 'content',
   toRequest: toMessagesRequest,
   decoder: () => new MessagesDecoder(),
 });
