@@ -27,3 +27,17 @@ test('200 reloads under load, 20 of them broken: no answer is lost, none is of t
   assert.deepEqual(failures, []);
   assert.equal(await gateway.stop(), 0);
 });
+
+test('the same with the plugin in a process of its own', async (t) => {
+  const gateway = await startGateway(t, {
+    env: { LLMROUTER_ADMIN_KEY: ADMIN_KEY, LLMROUTER_PLUGINS_ISOLATION: 'process' },
+    files: versionedPlugin(1),
+  });
+  const { lost, mixed, ...tally } = await runReloads(
+    { ...gateway, adminKey: ADMIN_KEY },
+    { reloads: 10, brokenEvery: 5, clients: 16 },
+  );
+  assert.deepEqual({ lost, mixed }, { lost: [], mixed: [] });
+  assert.deepEqual([tally.reloaded, tally.rolledBack], [8, 2]);
+  assert.equal(await gateway.stop(), 0);
+});
