@@ -15,6 +15,7 @@ import type { AnswerHeaders } from './headers.ts';
 import type { Load } from './load.ts';
 import type { AttemptOutcome, EventSink } from './outcome.ts';
 import type { Redact } from './redact.ts';
+import { failureAtStart } from './stream-failure.ts';
 import type { Deadlines } from './timeouts.ts';
 import type { AnswerHandler } from './upstream.ts';
 
@@ -209,10 +210,18 @@ export class Attempt implements AnswerHandler {
       this.#fail(this.#unusable('sent an event that is no JSON'));
       return;
     }
+    if (this.firstTokenAt === null && this.#failsAtStart(events)) return;
     this.#begin();
     const end = this.#endIn(events);
     if (end !== -1) this.#complete(end === events.length ? events : events.subarray(0, end));
     else if (!(this.#sink as EventSink).write(events)) controller.pause();
+  }
+
+  /** Nothing has left so far: what begins with an error can still be answered by another attempt. */
+  #failsAtStart(events: Buffer): boolean {
+    const failure = failureAtStart(this.#deployment, this.#headers, events, this.#redact);
+    if (failure !== null) this.#fail(failure);
+    return failure !== null;
   }
 
   /** The first piece is there: from now on only the whole has a deadline, and undici watches for silence. */
@@ -300,6 +309,7 @@ export class Attempt implements AnswerHandler {
       this.#fail(this.#unusable('ended its stream before it was complete'));
       return;
     }
+    if (this.#failsAtStart(body)) return;
     this.#finish();
     this.#settle({
       kind: 'events',
