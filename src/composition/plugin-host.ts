@@ -54,8 +54,8 @@ export interface PluginHostOptions {
   readonly ledger: PluginLedger;
   /** Where sticky quarantines are kept. */
   readonly storage: Storage;
-  /** The same in the store that replicas share; `null` while there is none. */
-  readonly sharedStorage: () => Storage | null;
+  /** The same in the store of the current pipeline, which replicas may share. */
+  readonly sharedStorage: () => Storage;
   /** Express patterns that the gateway serves itself. */
   readonly gatewayPaths: readonly string[];
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
@@ -104,7 +104,7 @@ export class PluginHost {
     this.#claims = new Claims(options.gatewayPaths);
     this.#registry = new PluginRegistry(log);
     const board = new QuarantineBoard({
-      storage: options.sharedStorage,
+      storage: () => (this.#registry.records.some(bringsSharedStore) ? options.sharedStorage() : null),
       keepsStore: (plugin) => keepsStore(this.#registry.get(plugin)),
     });
     this.#quarantines = new QuarantineStore({ storage, board, log });
@@ -429,6 +429,10 @@ export class PluginHost {
     if (record !== undefined) return record;
     throw new GatewayError('not_found', `There is no plugin "${name}"`);
   }
+}
+
+function bringsSharedStore({ bag }: PluginRecord): boolean {
+  return bag?.storageBackend?.shared === true;
 }
 
 function keepsStore(record: PluginRecord | undefined): boolean {

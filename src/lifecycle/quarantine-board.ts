@@ -10,7 +10,7 @@ export type PostedQuarantine = {
 };
 
 export interface QuarantineBoardOptions {
-  /** A plugin's backend; `null` while there is none: nothing is shared then. */
+  /** The store that replicas share; `null` while there is none. */
   readonly storage: () => Storage | null;
   /** True for the plugin whose backend that is: what became of it cannot be told by way of it. */
   readonly keepsStore: (plugin: string) => boolean;
@@ -42,30 +42,35 @@ export class QuarantineBoard {
   async read(): Promise<ReadonlyMap<string, PostedQuarantine> | null> {
     const storage = this.#options.storage();
     if (storage === null) return null;
-    return new Map(Object.entries(parse(await storage.get(KEY))));
+    return new Map(Object.entries(POSTINGS.parse((await storage.get(KEY)) ?? {})));
   }
 
-  /** @throws GatewayError `storage_unavailable` */
+  /** @throws GatewayError `storage_unavailable`; ZodError when the entry is none: it may be a later version's */
   async post(plugin: string, { since, cause }: PostedQuarantine): Promise<void> {
-    await this.#change(plugin, (postings) => ({ ...postings, [plugin]: { since, cause } }));
+    await this.#change(plugin, (entry) => ({ ...POSTINGS.parse(entry ?? {}), [plugin]: { since, cause } }));
   }
 
-  /** @throws GatewayError `storage_unavailable` */
+  /**
+   * An entry that cannot be read has nothing of this plugin: nobody follows it.
+   *
+   * @throws GatewayError `storage_unavailable`
+   */
   async remove(plugin: string): Promise<void> {
-    await this.#change(plugin, ({ [plugin]: _gone, ...others }) => others);
+    await this.#change(plugin, (entry) => {
+      const { [plugin]: posted, ...others } = POSTINGS.safeParse(entry).data ?? {};
+      return posted === undefined ? null : others;
+    });
   }
 
-  async #change(plugin: string, change: (postings: Postings) => Postings): Promise<void> {
+  /** @param change the entry as it shall be; `null`: as it is */
+  async #change(plugin: string, change: (entry: StorageValue | undefined) => Postings | null): Promise<void> {
     const storage = this.#options.storage();
     if (storage === null || this.#options.keepsStore(plugin)) return;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const before = await storage.get(KEY);
-      if (await storage.compareAndSet(KEY, before, change(parse(before)))) return;
+      const after = change(before);
+      if (after === null || (await storage.compareAndSet(KEY, before, after))) return;
     }
     throw new GatewayError('storage_unavailable', 'The quarantines are being changed by others: try again');
   }
-}
-
-function parse(value: StorageValue | undefined): Postings {
-  return value === undefined ? {} : POSTINGS.parse(value);
 }
