@@ -28,6 +28,7 @@ export const ERRORS = {
   route_conflict: { status: 500, type: 'server_error' },
   ssrf_blocked: { status: 403, type: 'permission_error' },
   plugin_error: { status: 500, type: 'server_error' },
+  plugin_reload_failed: { status: 422, type: 'invalid_request_error' },
   plugin_quarantined: { status: 503, type: 'server_error' },
   auth_unavailable: { status: 503, type: 'server_error' },
   evaluator_unavailable: { status: 503, type: 'server_error' },

@@ -110,19 +110,21 @@ class ConfiguredGateway implements Gateway {
 
   /** Listens first: a port that is taken should not cost the plugins a start. */
   async #start(): Promise<{ readonly port: number }> {
-    const { dataPlane, http, host, watchdog } = this.#parts;
+    const { dataPlane, http, host, watchdog, watcher } = this.#parts;
     const uninstall = installHostModule();
     const where = { host: this.#config.server.host };
     try {
       const { port } = await http.listen();
       this.#log.info(`listening on ${toUrl(where.host, port)}`, { event: 'listening', ...where, port });
       watchdog.start();
+      await watcher?.prepare();
       await watchdog.patiently(async () => {
         await host.load();
         await host.start();
       });
       if (this.#stopping.signal.aborted) return { port };
       dataPlane.checkStrategy(host.pipeline);
+      watcher?.start();
       this.#enter('ready');
       this.#log.info('ready', { event: 'ready', ...where, port, plugins: host.list().order.length });
       return { port };
@@ -159,7 +161,8 @@ class ConfiguredGateway implements Gateway {
   }
 
   async #close(): Promise<void> {
-    const { host, dataPlane, outbound, store, watchdog } = this.#parts;
+    const { host, dataPlane, outbound, store, watchdog, watcher } = this.#parts;
+    await watcher?.stop();
     await watchdog.patiently(() => host.stop());
     await watchdog.stop();
     await dataPlane.close();

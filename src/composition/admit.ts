@@ -1,6 +1,7 @@
 import { basename, extname } from 'node:path';
 import type { PluginsConfig } from '../config/types.ts';
 import { loadPlugin } from '../discovery/load.ts';
+import type { Snapshot } from '../discovery/snapshots.ts';
 import type { LoadedPlugin, PluginCandidate, ResolvedMetadata } from '../discovery/types.ts';
 import { isGatewayError, PluginLoadError, PluginTimeoutError } from '../errors.ts';
 import type { HeldPlugin, StoredQuarantine } from '../lifecycle/quarantine-store.ts';
@@ -11,8 +12,18 @@ import { checkCapabilities } from '../policy/capabilities.ts';
 import { findLockProblem } from './plugin-lock.ts';
 
 /** What policy and the import made of a candidate. */
-export type Admission = { readonly name: string; readonly metadata: ResolvedMetadata | null } & (
-  | { readonly verdict: 'loaded'; readonly loaded: LoadedPlugin; readonly metadata: ResolvedMetadata }
+export type Admission = {
+  readonly name: string;
+  readonly metadata: ResolvedMetadata | null;
+  /** `null`: policy or discovery had said no before its files were looked at. */
+  readonly version: PluginVersion | null;
+} & (
+  | {
+      readonly verdict: 'loaded';
+      readonly loaded: LoadedPlugin;
+      readonly metadata: ResolvedMetadata;
+      readonly version: PluginVersion;
+    }
   | { readonly verdict: 'inactive'; readonly reason: PluginReason }
   /** Policy says no. */
   | { readonly verdict: 'rejected'; readonly error: Error }
@@ -27,16 +38,34 @@ type AdmissionPolicy = Pick<
   'allowlist' | 'allowedCapabilities' | 'disabled' | 'environment' | 'lock' | 'lockfile' | 'startupTimeoutMs'
 >;
 
+/** Where a plugin's code comes from. */
+export interface PluginVersion {
+  /** The plugin with the files that were imported. */
+  readonly imported: PluginCandidate;
+  /** The same bytes, kept; `null` when nobody will ask for them. */
+  readonly kept: Snapshot | null;
+}
+
 /** What surrounds the import of a candidate's code. */
 export interface ImportGuard {
+  /**
+   * Called once policy has admitted the candidate, before its code is read.
+   *
+   * @throws PluginLoadError `plugin_load`: its files cannot be kept
+   */
+  readonly keep: (candidate: PluginCandidate) => Promise<PluginVersion>;
   /** Plugins that are not imported. */
   readonly held: readonly HeldPlugin[];
   /** Runs the import, and sees to it that a module that never returns is named. */
   readonly watch: <T>(name: string, candidate: PluginCandidate, load: () => Promise<T>) => Promise<T>;
 }
 
-/** Nobody is held, nobody watches. */
-export const UNGUARDED: ImportGuard = { held: [], watch: (_name, _candidate, load) => load() };
+/** Nobody is held, nothing kept, nobody watches. */
+export const UNGUARDED: ImportGuard = {
+  held: [],
+  keep: async (candidate) => ({ imported: candidate, kept: null }),
+  watch: (_name, _candidate, load) => load(),
+};
 
 /**
  * Decides about one candidate, in the order of the plugin document's "Load Order": allowlist, before any of its code
@@ -49,7 +78,8 @@ export async function admit(
   policy: AdmissionPolicy,
   guard: ImportGuard,
 ): Promise<Admission> {
-  const known = { name: nameBeforeLoad(candidate), metadata: candidate.manifest?.metadata ?? null };
+  const metadata = candidate.manifest?.metadata ?? null;
+  const known = { name: nameBeforeLoad(candidate), metadata, version: null };
   const denied = checkAllowlist(candidate, policy.allowlist);
   if (denied !== null) return { ...known, verdict: 'rejected', error: denied };
   const unwanted = findUnwanted(candidate, policy);
@@ -59,24 +89,36 @@ export async function admit(
   if (forbidden !== null) return { ...known, verdict: 'rejected', error: forbidden };
   const hold = findHold(candidate, guard.held);
   if (hold !== undefined) return { ...known, name: hold.name, verdict: 'held', quarantine: hold.quarantine };
+  return importKept(candidate, known, policy, guard);
+}
+
+async function importKept(
+  candidate: PluginCandidate,
+  known: Pick<Admission, 'name' | 'metadata' | 'version'>,
+  policy: AdmissionPolicy,
+  guard: ImportGuard,
+): Promise<Admission> {
+  let version: PluginVersion | null = null;
   try {
-    const differs = await findLockProblem(candidate, policy);
-    if (differs !== null) return { ...known, verdict: 'rejected', error: differs };
-    const load = (): Promise<LoadedPlugin> => loadWithin(candidate, policy.startupTimeoutMs);
-    return judgeLoaded(await guard.watch(known.name, candidate, load), policy);
+    version = await guard.keep(candidate);
+    const { imported } = version;
+    const differs = await findLockProblem(imported, policy);
+    if (differs !== null) return { ...known, version, verdict: 'rejected', error: differs };
+    const load = (): Promise<LoadedPlugin> => loadWithin(imported, policy.startupTimeoutMs);
+    return judgeLoaded(await guard.watch(known.name, imported, load), version, policy);
   } catch (error) {
-    return { ...known, ...refusal(error) };
+    return { ...known, version, ...refusal(error) };
   }
 }
 
-function judgeLoaded(loaded: LoadedPlugin, policy: AdmissionPolicy): Admission {
+function judgeLoaded(loaded: LoadedPlugin, version: PluginVersion, policy: AdmissionPolicy): Admission {
   const { metadata } = loaded;
-  const known = { name: metadata.name, metadata };
+  const known = { name: metadata.name, metadata, version };
   if (policy.disabled.includes(metadata.name))
     return { ...known, verdict: 'inactive', reason: asDisabled(metadata.name) };
   const forbidden = checkCapabilities(metadata, policy.allowedCapabilities);
   if (forbidden !== null) return { ...known, verdict: 'rejected', error: forbidden };
-  return { ...known, verdict: 'loaded', loaded };
+  return { ...known, metadata, version, verdict: 'loaded', loaded };
 }
 
 /** By its specifier, since its code may have another name for it than can be known before; else by its name. */
@@ -119,7 +161,8 @@ function asDisabled(name: string): PluginReason {
   };
 }
 
-function nameBeforeLoad(candidate: PluginCandidate): string {
+/** Its name as far as it is known without reading code. */
+export function nameBeforeLoad(candidate: PluginCandidate): string {
   return candidate.manifest?.metadata.name ?? candidate.exportName ?? baseName(candidate);
 }
 

@@ -18,9 +18,11 @@ import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { Watchdog } from '../watchdog/watchdog.ts';
 import { MCP_PATH } from '../wire/dialect.ts';
+import type { FolderWatcher } from './folder-watcher.ts';
 import type { OperatorAction } from './operator-action.ts';
 import { createContextFactory } from './plugin-context.ts';
 import { PluginHost } from './plugin-host.ts';
+import { reloadOnChange } from './reload-on-change.ts';
 
 /** Where a gateway is in its own life. */
 export type GatewayStatus = 'starting' | 'ready' | 'draining';
@@ -35,6 +37,8 @@ export interface GatewayParts {
   readonly outbound: OutboundPolicy;
   readonly store: EmbeddedStore;
   readonly watchdog: Watchdog;
+  /** `null`: `LLMROUTER_PLUGINS_WATCH` is off. */
+  readonly watcher: FolderWatcher | null;
 }
 
 export interface PartsOptions {
@@ -71,8 +75,9 @@ export function createParts(options: PartsOptions): GatewayParts {
     log,
   });
   const store = openSqliteStore({ dir: config.dataDir, clock: Date });
-  const host = createHost({
+  const host: PluginHost = createHost({
     ...options,
+    settled: () => http.settled(),
     containment,
     dataPlane,
     mcp,
@@ -82,10 +87,12 @@ export function createParts(options: PartsOptions): GatewayParts {
     watchdog,
     tombstoneDir,
   });
-  const http = createHttp(options, { dataPlane, host, mcp, metrics });
+  const http: HttpServer = createHttp(options, { dataPlane, host, mcp, metrics });
   metrics.observeHttp(http.stats);
   metrics.observePlugins(() => host.list().plugins);
-  return { containment, dataPlane, host, http, mcp, outbound, store, watchdog };
+  const { watch, dirs } = config.plugins;
+  const watcher = watch ? reloadOnChange(host, { dirs, cwd: config.cwd, log }) : null;
+  return { containment, dataPlane, host, http, mcp, outbound, store, watchdog, watcher };
 }
 
 function createWatchdog({ config, log }: PartsOptions, { spotlight }: Containment, dir: string): Watchdog {
@@ -104,9 +111,10 @@ function createWatchdog({ config, log }: PartsOptions, { spotlight }: Containmen
 }
 
 type HostParts = PartsOptions &
-  Omit<GatewayParts, 'host' | 'http'> & {
+  Omit<GatewayParts, 'host' | 'http' | 'watcher'> & {
     readonly metrics: Metrics;
     readonly tombstoneDir: string;
+    readonly settled: () => Promise<void>;
   };
 
 function createHost(parts: HostParts): PluginHost {
@@ -120,6 +128,9 @@ function createHost(parts: HostParts): PluginHost {
     containment,
     exports,
     ledger: metrics.ledger,
+    upgrades: metrics.upgrades,
+    settled: parts.settled,
+    onRolledBack: (plugin, cause) => onOperatorAction({ kind: 'giveUp', plugin, cause }),
     storage: namespaced(store, 'quarantine'),
     gatewayPaths: ['/healthz', '/readyz', '/metrics', MCP_PATH, ...dataPlane.paths],
     compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
@@ -168,6 +179,13 @@ function createHttp(
         const view = await host.quarantine(plugin, cause);
         onOperatorAction({ kind: 'quarantine', plugin, cause });
         return view;
+      },
+      async reload(plugin) {
+        const report = await host.reload(
+          plugin === null ? { kind: 'all' } : { kind: 'plugin', name: plugin },
+        );
+        onOperatorAction({ kind: 'reload', plugin });
+        return report;
       },
       readiness: async () => ({ status: status(), plugins: await host.health() }),
     },

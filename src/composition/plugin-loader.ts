@@ -25,10 +25,27 @@ export interface LoaderOptions {
   readonly onHeld: (record: PluginRecord, quarantine: StoredQuarantine) => void;
   /** Applies the failure mode of a plugin that cannot be loaded. */
   readonly onFailed: (record: PluginRecord, error: Error) => void;
+  /** What to load, in the order of discovery. Default: all that can be found. */
+  readonly items?: readonly LoadItem[];
+}
+
+/** One place in the order of discovery. */
+export interface LoadItem {
+  readonly candidate: PluginCandidate;
+  /** A plugin that is there already and stays as it is; `null`: to be admitted. */
+  readonly stays: PluginRecord | null;
+  /** Whether that one has a place in the load order. */
+  readonly placed?: boolean;
 }
 
 /** States of a first plugin in which its name is taken. */
-const HOLDS_NAME: ReadonlySet<PluginRecord['state']> = new Set(['loaded', 'failed', 'quarantined']);
+const HOLDS_NAME: ReadonlySet<PluginRecord['state']> = new Set([
+  'loaded',
+  'blocked',
+  'failed',
+  'started',
+  'quarantined',
+]);
 
 /**
  * Discovery, policy, import and order: everything that happens to plugins before the first `startup`.
@@ -37,21 +54,32 @@ const HOLDS_NAME: ReadonlySet<PluginRecord['state']> = new Set(['loaded', 'faile
  */
 export async function loadPlugins(options: LoaderOptions): Promise<ResolvedOrder> {
   const { config, registry } = options;
-  const { specifiers, dirs } = config.plugins;
-  const held = new Set<PluginRecord>();
-  const found = discover({ specifiers, dirs, cwd: config.cwd });
-  for (const candidate of underLock(found, config.plugins.lock)) {
-    const { record, verdict } = await load(options, candidate);
-    if (verdict === 'held') held.add(record);
+  const items: readonly LoadItem[] =
+    options.items ?? findPlugins(config).map((candidate) => ({ candidate, stays: null }));
+  const placed = new Set<PluginRecord>();
+  for (const { candidate, stays, placed: hasPlace = false } of items) {
+    if (stays === null) {
+      const { record, verdict } = await load(options, candidate);
+      if (verdict === 'held') placed.add(record);
+    } else {
+      registry.add(stays);
+      if (hasPlace) placed.add(stays);
+    }
   }
-  const order = resolveOrder(toNodes(registry, held));
-  registry.setOrder(order.names.filter((name) => takesPlace(registry.get(name), held)));
+  const order = resolveOrder(toNodes(registry, placed));
+  registry.setOrder(order.names.filter((name) => takesPlace(registry.get(name), placed)));
   return order;
 }
 
+/** All that discovery finds, as the lock file has it. No code is read. */
+export function findPlugins({ cwd, plugins }: GatewayConfig): PluginCandidate[] {
+  const { specifiers, dirs, lock } = plugins;
+  return underLock(discover({ specifiers, dirs, cwd }), lock);
+}
+
 /** What an operator may release has its place in the order, though its code has not been imported. */
-function takesPlace(record: PluginRecord | undefined, held: ReadonlySet<PluginRecord>): boolean {
-  return record !== undefined && (record.state === 'loaded' || held.has(record));
+function takesPlace(record: PluginRecord | undefined, placed: ReadonlySet<PluginRecord>): boolean {
+  return record !== undefined && (record.state === 'loaded' || placed.has(record));
 }
 
 /**
@@ -70,6 +98,7 @@ export async function loadHeld(
     throw new GatewayError('conflict', `It is ${admission.verdict} now`, { plugin: record.name });
   if (admission.name !== record.name) throw new PluginRenamedError(record.name, admission.name);
   record.plugin = admission.loaded.plugin;
+  record.kept = admission.version?.kept ?? null;
   record.metadata = admission.metadata;
   record.failureMode = effectiveFailureMode(admission.metadata.failureMode, config.plugins.failureMode);
 }
@@ -114,21 +143,29 @@ function refuseSecond(registry: PluginRegistry, candidate: PluginCandidate, admi
   const first = registry.get(admission.name);
   const wantsName = admission.verdict === 'loaded' || admission.verdict === 'held';
   if (!wantsName || first === undefined || !HOLDS_NAME.has(first.state)) return admission;
-  const { name, metadata } = admission;
+  const { name, metadata, version } = admission;
   const message = `The name "${name}" belongs to the plugin from "${first.candidate.specifier}" already; the one from "${candidate.specifier}" needs another`;
-  return { name, metadata, verdict: 'rejected', error: new PluginLoadError(message, { plugin: name }) };
+  return {
+    name,
+    metadata,
+    version,
+    verdict: 'rejected',
+    error: new PluginLoadError(message, { plugin: name }),
+  };
 }
 
 function toRecord(options: LoaderOptions, candidate: PluginCandidate, admission: Admission): PluginRecord {
   const { config, createOwner } = options;
-  const { name, metadata } = admission;
+  const { name, metadata, version } = admission;
+  const { isFile, entry, root: folder } = version?.imported ?? candidate;
   // The frames of a single file are its own only; the folder around it has others' files too.
-  const root = candidate.isFile ? candidate.entry : candidate.root;
+  const root = isFile ? entry : folder;
   const record: PluginRecord = createRecord({
     name,
     candidate,
     metadata,
     plugin: admission.verdict === 'loaded' ? admission.loaded.plugin : null,
+    kept: version?.kept ?? null,
     failureMode: effectiveFailureMode(metadata?.failureMode ?? null, config.plugins.failureMode),
     breaker: new Breaker(config.plugins),
     owner: createOwner({ name, root }, () => record),
@@ -137,13 +174,13 @@ function toRecord(options: LoaderOptions, candidate: PluginCandidate, admission:
 }
 
 /** Plugins that take no part are nodes too: depending on one of them blocks, but is no configuration error. */
-function toNodes(registry: PluginRegistry, held: ReadonlySet<PluginRecord>): OrderNode[] {
+function toNodes(registry: PluginRegistry, placed: ReadonlySet<PluginRecord>): OrderNode[] {
   return registry.records
     .filter((record) => registry.get(record.name) === record)
     .map((record) => ({
       name: record.name,
       version: record.metadata?.version ?? null,
       priority: record.metadata?.priority ?? 1000,
-      dependsOn: takesPlace(record, held) ? (record.metadata?.dependsOn ?? []) : [],
+      dependsOn: takesPlace(record, placed) ? (record.metadata?.dependsOn ?? []) : [],
     }));
 }

@@ -141,6 +141,7 @@ function readPlugins(
     cooldownMs: read(VARIABLES.cooldownMs),
     isolation: read(VARIABLES.isolation),
     watch: read(VARIABLES.watch),
+    probationMs: read(VARIABLES.probationMs),
     lockfile: named === null ? null : resolve(cwd, named),
     lock: named !== null && readsLock ? readLock(named, cwd, report) : null,
     settings,

@@ -58,6 +58,8 @@ export interface PluginsConfig {
   readonly cooldownMs: number;
   readonly isolation: IsolationTier;
   readonly watch: boolean;
+  /** 0: no probation. */
+  readonly probationMs: number;
   /** Absolute path; `null`: digests of plugins are not checked. */
   readonly lockfile: string | null;
   /** What it holds; `null` as well while it is to be written. */

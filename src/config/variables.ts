@@ -41,7 +41,7 @@ export type Variables = Fields<'host' | 'dataDir', string> &
   Fields<'allowedCapabilities', readonly PluginCapability[] | null> &
   Fields<'failureMode', FailureMode> &
   Fields<'startupTimeoutMs' | 'shutdownTimeoutMs' | 'callTimeoutMs' | 'stallTimeoutMs', number> &
-  Fields<'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
+  Fields<'probationMs' | 'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
   Fields<'port' | 'bodyLimit' | 'drainTimeoutMs', number> &
   Fields<'workers', number | 'auto'> &
   Fields<'isolation', IsolationTier> &
@@ -125,9 +125,15 @@ export const VARIABLES: Variables = Object.freeze({
   ),
   watch: variable(
     'LLMROUTER_PLUGINS_WATCH',
-    'hot reload of plugin folders: false (this version has none)',
+    'true: plugins in folders are loaded, reloaded and shut down as their files change',
     'false',
-    watch,
+    parse.flag,
+  ),
+  probationMs: variable(
+    'LLMROUTER_PLUGINS_PROBATION_MS',
+    'time after a reload in which a plugin that fails too often gives way to its previous version, in milliseconds; 0: none',
+    '300000',
+    parse.integer(0, MAX_DELAY_MS, 'milliseconds'),
   ),
   lockfile: optional(
     'LLMROUTER_PLUGINS_LOCKFILE',
@@ -238,10 +244,4 @@ export function describeDefault(row: VariableDoc): string {
 function isolation(text: string): Parsed<IsolationTier> {
   if (text.toLowerCase() === 'inline') return { value: 'inline' };
   return { expected: 'inline: this version does not run plugins in processes of their own' };
-}
-
-function watch(text: string): Parsed<boolean> {
-  const parsed = parse.flag(text);
-  if (!('value' in parsed) || !parsed.value) return parsed;
-  return { expected: 'false: this version does not reload plugin folders' };
 }

@@ -3,7 +3,7 @@ import type { Pipeline } from '../pipeline/types.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import { ClientAnswer } from './client-answer.ts';
-import { mayUse, modelNotFound, toModelObject } from './models.ts';
+import { mayUse, modelNotFound, toAnthropicModel, toAnthropicPage, toModelObject } from './models.ts';
 
 /**
  * Serves one request of the data plane. Authentication and middleware have run. Never rejects: failures are answered
@@ -21,10 +21,11 @@ export const MODEL_PREFIX = '/v1/models/';
 /** `GET /v1/models`: what the caller may use. */
 export function listModels(models: readonly ModelInfo[], created: number): DataPlaneHandler {
   return async (req, res) => {
-    const data = models
-      .filter(({ id }) => mayUse(req.identity, id))
-      .map((model) => toModelObject(model, created));
-    sendJson(new ClientAnswer(req, res), { object: 'list', data });
+    const own = models.filter(({ id }) => mayUse(req.identity, id));
+    const body = speaksAnthropic(req)
+      ? toAnthropicPage(own, created)
+      : { object: 'list', data: own.map((model) => toModelObject(model, created)) };
+    sendJson(new ClientAnswer(req, res), body);
   };
 }
 
@@ -36,7 +37,11 @@ export function getModel(models: readonly ModelInfo[], created: number): DataPla
     const id = modelIdOf(req.url ?? '');
     const model = byId.get(id);
     if (model === undefined || !mayUse(req.identity, id)) answer.error(modelNotFound(id));
-    else sendJson(answer, toModelObject(model, created));
+    else
+      sendJson(
+        answer,
+        speaksAnthropic(req) ? toAnthropicModel(model, created) : toModelObject(model, created),
+      );
   };
 }
 
@@ -47,6 +52,11 @@ export function methodNotAllowed(path: string, allow: string): DataPlaneHandler 
     const message = `${path} takes ${allow}, not ${req.method}`;
     new ClientAnswer(req, res).error(new GatewayError('method_not_allowed', message));
   };
+}
+
+/** Both APIs have these paths; Anthropic's asks for its version in a header. */
+function speaksAnthropic(req: GatewayRequest): boolean {
+  return req.headers['anthropic-version'] !== undefined;
 }
 
 function modelIdOf(url: string): string {

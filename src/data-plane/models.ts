@@ -29,6 +29,38 @@ export function toModelObject(model: ModelInfo, created: number): ModelObject {
   return { id: model.id, object: 'model', created, owned_by: model.ownedBy };
 }
 
+/** Anthropic's model object. Source: Anthropic's API reference, heading "List Models". */
+export interface AnthropicModelObject {
+  readonly type: 'model';
+  readonly id: string;
+  readonly display_name: string;
+  /** RFC 3339. */
+  readonly created_at: string;
+}
+
+/** One page of models, as Anthropic's API has it. */
+export interface AnthropicModelPage {
+  readonly data: readonly AnthropicModelObject[];
+  readonly has_more: false;
+  readonly first_id: string | null;
+  readonly last_id: string | null;
+}
+
+/** @param created epoch seconds */
+export function toAnthropicModel({ id }: ModelInfo, created: number): AnthropicModelObject {
+  return { type: 'model', id, display_name: id, created_at: new Date(created * 1000).toISOString() };
+}
+
+/** All models are one page, whatever size of pages a client asks for. */
+export function toAnthropicPage(models: readonly ModelInfo[], created: number): AnthropicModelPage {
+  return {
+    data: models.map((model) => toAnthropicModel(model, created)),
+    has_more: false,
+    first_id: models[0]?.id ?? null,
+    last_id: models.at(-1)?.id ?? null,
+  };
+}
+
 /** True when the caller's identity does not keep it from the model. */
 export function mayUse(identity: Identity | null, model: string): boolean {
   return identity?.models === undefined || identity.models.includes(model);

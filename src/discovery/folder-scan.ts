@@ -10,6 +10,8 @@ import { refuseUnsafe } from './specifier.ts';
 export interface FolderItem {
   /** Its specifier, `<folder>/<name>`, then other spellings of it. */
   readonly specifiers: readonly [string, ...string[]];
+  /** Absolute; links are not followed. */
+  readonly path: string;
   /**
    * Finds its files.
    *
@@ -35,7 +37,7 @@ export function scanFolder(dir: string, cwd: string): FolderItem[] {
   } catch (error) {
     // A file in its place is another matter.
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    return [unreadable(dir, error)];
+    return [unreadable(dir, path, error)];
   }
 }
 
@@ -53,7 +55,8 @@ function isCode(name: string): boolean {
 function folderItem(dir: string, folder: string, name: string, siblings: readonly string[]): FolderItem {
   const specifiers = spellings(dir, name, siblings);
   const [specifier] = specifiers;
-  return { specifiers, locate: () => locateItem(folder, join(folder, name), specifier) };
+  const path = join(folder, name);
+  return { specifiers, path, locate: () => locateItem(folder, path, specifier) };
 }
 
 /** `./plugins/` names the folder `plugins`; `plugins/x` is `plugins/x.ts` while nothing else there goes by that name. */
@@ -87,7 +90,7 @@ function locateItem(folder: string, path: string, specifier: string): PluginLoca
   throw new PluginLoadError(`Plugin "${specifier}" is neither a file nor a folder`);
 }
 
-function unreadable(dir: string, error: unknown): FolderItem {
+function unreadable(dir: string, path: string, error: unknown): FolderItem {
   const problem = isGatewayError(error)
     ? error
     : new PluginLoadError(`The plugin folder "${dir}" cannot be read`, {
@@ -96,6 +99,7 @@ function unreadable(dir: string, error: unknown): FolderItem {
       });
   return {
     specifiers: [dir],
+    path,
     locate: () => {
       throw problem;
     },

@@ -75,8 +75,11 @@ function checkShape(plugin: Plugin, { name, value }: PluginExport, specifier: st
   }
 }
 
-function optionalMethods({ shutdown, healthCheck }: Plugin): Record<string, unknown> {
-  return { ...(shutdown !== undefined && { shutdown }), ...(healthCheck !== undefined && { healthCheck }) };
+const OPTIONAL_METHODS = ['shutdown', 'healthCheck', 'exportState', 'importState'] as const;
+
+function optionalMethods(plugin: Plugin): Record<string, unknown> {
+  const methods = OPTIONAL_METHODS.map((name) => [name, plugin[name]] as const);
+  return Object.fromEntries(methods.filter(([, method]) => method !== undefined));
 }
 
 /** A legacy plugin's name: its class, else its export, else its file. */

@@ -1,4 +1,5 @@
-import { GatewayError } from '../errors.ts';
+import { GatewayError, isGatewayError, toErrorBody } from '../errors.ts';
+import type { ReloadFailedError } from '../lifecycle/abort.ts';
 import type { PluginView } from '../lifecycle/view.ts';
 import { readBody } from '../wire/body.ts';
 import { sendJson } from '../wire/error-response.ts';
@@ -28,6 +29,7 @@ export function createAdminTable(plugins: PluginControl): AdminTable {
       .split('/')
       .map(decode);
     if (rest.length > 0) return notHere;
+    if (action === 'reload') return reload(plugins, name ?? '');
     if (action !== undefined) return ACTIONS.has(action) ? act(plugins, name ?? '', action) : notHere;
     return name === undefined || name === '' ? list(plugins) : inspect(plugins, name);
   };
@@ -38,7 +40,6 @@ type Act = (plugins: PluginControl, name: string, req: GatewayRequest) => Promis
 const ACTIONS: ReadonlyMap<string, Act> = new Map<string, Act>([
   ['release', (plugins, name) => plugins.release(name)],
   ['quarantine', async (plugins, name, req) => plugins.quarantine(name, await readCause(req))],
-  ['reload', () => reload()],
 ]);
 
 function list(plugins: PluginControl): Handler {
@@ -53,7 +54,11 @@ function inspect(plugins: PluginControl, name: string): Handler {
     sendJson(res, 200, view);
   });
   if (name !== 'reload') return get;
-  return async (req, res) => (req.method === 'POST' ? void (await reload()) : get(req, res));
+  return async (req, res) => {
+    if (req.method !== 'POST') return get(req, res);
+    res.setHeader('cache-control', 'no-store');
+    await answerReload(res, async () => plugins.reload(null));
+  };
 }
 
 function act(plugins: PluginControl, name: string, action: string): Handler {
@@ -65,8 +70,30 @@ function act(plugins: PluginControl, name: string, action: string): Handler {
   };
 }
 
-async function reload(): Promise<never> {
-  throw new GatewayError('not_implemented', 'Plugins cannot be reloaded yet: restart the gateway instead');
+/** The plugin as it is now, and what else has changed with it. */
+function reload(plugins: PluginControl, name: string): Handler {
+  return async (req, res) => {
+    allow(req, res, ['POST']);
+    res.setHeader('cache-control', 'no-store');
+    await answerReload(res, async () => {
+      const report = await plugins.reload(name);
+      return { ...plugins.get(name), ...report };
+    });
+  };
+}
+
+/** A reload that failed is told with what each plugin did, beside the error that all clients understand. */
+async function answerReload(res: ServedResponse, run: () => Promise<object>): Promise<void> {
+  try {
+    sendJson(res, 200, await run());
+  } catch (error) {
+    if (!isReloadFailure(error)) throw error;
+    sendJson(res, error.status, { ...toErrorBody(error), failed: error.failed });
+  }
+}
+
+function isReloadFailure(error: unknown): error is ReloadFailedError {
+  return isGatewayError(error) && error.code === 'plugin_reload_failed';
 }
 
 function notHere(req: GatewayRequest, _res: ServedResponse): never {

@@ -106,6 +106,15 @@ export class Connections {
     }
   }
 
+  /**
+   * Resolves when all requests that run now have ended. Of several on one connection it waits for the last, whose
+   * answer goes out after theirs.
+   */
+  async settled(): Promise<void> {
+    const running = [...this.#open.values()].map(({ exchange }) => exchange).filter(isRunning);
+    await Promise.all(running.map(({ res }) => new Promise((resolve) => res.once('close', resolve))));
+  }
+
   /** Destroys all connections. Returns how many of them were still being answered. */
   cut(): number {
     let cut = 0;

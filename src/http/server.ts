@@ -60,6 +60,7 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       sweepRegularly(server, connections, timeouts.checkMs);
       return { port };
     },
+    settled: () => connections.settled(),
     drain(timeoutMs) {
       drained ??= drain(server, connections, timeoutMs);
       return drained;

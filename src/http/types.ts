@@ -2,7 +2,7 @@ import type winston from 'winston';
 import type { Secret } from '../config/secret.ts';
 import type { ServerConfig } from '../config/types.ts';
 import type { PluginState } from '../lifecycle/states.ts';
-import type { PluginView } from '../lifecycle/view.ts';
+import type { PluginView, ReloadReport } from '../lifecycle/view.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { HttpStats } from './stats.ts';
@@ -41,6 +41,8 @@ export interface HttpServer {
    * and counted. Further calls return the first one's promise.
    */
   drain(timeoutMs: number): Promise<{ readonly cut: number }>;
+  /** Resolves when every request that is under way at the call has been answered, or its client has gone. */
+  settled(): Promise<void>;
   /** Counts of answers, for `/metrics`. */
   readonly stats: HttpStats;
 }
@@ -86,6 +88,12 @@ export interface PluginControl {
   release(name: string): Promise<PluginView>;
   /** @throws GatewayError `not_found`; `conflict` when the plugin is not running */
   quarantine(name: string, cause: string): Promise<PluginView>;
+  /**
+   * Loads one plugin anew, or (`null`) all that have changed on the disk. Reloads wait for each other.
+   *
+   * @throws GatewayError `not_found`; ReloadFailedError `plugin_reload_failed`: nothing has changed
+   */
+  reload(name: string | null): Promise<ReloadReport>;
   readiness(): Promise<Readiness>;
 }
 

@@ -23,3 +23,20 @@ export class PluginAbortError extends GatewayError {
     });
   }
 }
+
+/** What one plugin did to make a reload fail. */
+export interface ReloadFailure extends PluginReason {
+  readonly name: string;
+}
+
+/** A reload failed, and nothing has changed: all plugins go on as they were. */
+export class ReloadFailedError extends GatewayError {
+  /** At least one. */
+  readonly failed: readonly ReloadFailure[];
+
+  constructor(failed: readonly ReloadFailure[]) {
+    const told = failed.map(({ name, message }) => `plugin "${name}": ${message}`).join('; ');
+    super('plugin_reload_failed', `Nothing was reloaded. ${told}`);
+    this.failed = failed;
+  }
+}

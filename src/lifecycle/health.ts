@@ -26,8 +26,9 @@ export async function checkHealth(options: HealthOptions): Promise<void> {
   );
 }
 
-async function healthOf(
-  { containment, timeoutMs }: HealthOptions,
+/** Asks one plugin that has started. Never rejects. */
+export async function healthOf(
+  { containment, timeoutMs }: Omit<HealthOptions, 'registry'>,
   record: PluginRecord,
 ): Promise<HealthReport> {
   const { running } = record;

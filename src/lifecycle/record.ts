@@ -1,6 +1,7 @@
 import type { Breaker } from '../containment/breaker.ts';
 import type { Owner } from '../containment/owner.ts';
 import type { Contributions } from '../contributions.ts';
+import type { Snapshot } from '../discovery/snapshots.ts';
 import type { PluginCandidate, ResolvedMetadata } from '../discovery/types.ts';
 import type { PluginApp } from '../plugin-api/app.ts';
 import type { PluginContext } from '../plugin-api/context.ts';
@@ -34,7 +35,7 @@ export interface RunningPlugin {
 /** What a plugin is, known when it has been admitted or refused. */
 export type PluginIdentity = Pick<
   PluginRecord,
-  'name' | 'candidate' | 'metadata' | 'plugin' | 'failureMode' | 'breaker' | 'owner'
+  'name' | 'candidate' | 'metadata' | 'plugin' | 'kept' | 'failureMode' | 'breaker' | 'owner'
 >;
 
 /** All that the gateway knows of one plugin. Only the lifecycle writes to it; `state` only through the registry. */
@@ -45,6 +46,8 @@ export interface PluginRecord {
   metadata: ResolvedMetadata | null;
   /** The imported plugin; `null` before or without import. */
   plugin: Plugin | null;
+  /** The files that it was imported from; `null` when they are not kept, because nothing can reload it. */
+  kept: Snapshot | null;
   failureMode: FailureMode;
   readonly breaker: Breaker;
   readonly owner: Owner;
@@ -58,6 +61,26 @@ export interface PluginRecord {
   /** What the pipeline is compiled from; `null`: nothing was registered. */
   bag: Contributions | null;
   health: HealthReport | null;
+  /** Since a reload, and until it has stood its test. */
+  probation: Probation | null;
+  /** Why this is an earlier version than the one that was there before; `null`: it is not. */
+  rollback: Rollback | null;
+}
+
+/** A new version is on probation: the version before it is kept, and comes back if this one fails too often. */
+export interface Probation {
+  /** Epoch milliseconds. */
+  readonly until: number;
+  readonly previous: { readonly version: string; readonly kept: Snapshot };
+}
+
+/** A version has failed on probation, and the one before it has come back. */
+export interface Rollback {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  /** The version that failed. */
+  readonly version: string;
+  readonly cause: string;
 }
 
 /** A plugin at the beginning of its life. */
@@ -72,5 +95,7 @@ export function createRecord(identity: PluginIdentity): PluginRecord {
     running: null,
     bag: null,
     health: null,
+    probation: null,
+    rollback: null,
   };
 }

@@ -9,8 +9,8 @@ export type TransitionListener = (record: PluginRecord, from: PluginState) => vo
 /** All plugins seen, and the one place where their states change. */
 export class PluginRegistry {
   readonly #log: Logger;
-  readonly #records: PluginRecord[] = [];
-  readonly #byName = new Map<string, PluginRecord>();
+  #records: readonly PluginRecord[] = [];
+  #byName: ReadonlyMap<string, PluginRecord> = new Map();
   readonly #listeners: TransitionListener[] = [];
   #order: readonly string[] = [];
 
@@ -23,11 +23,23 @@ export class PluginRegistry {
    * refused or is not wanted.
    */
   add(record: PluginRecord): void {
-    this.#records.push(record);
+    this.#records = [...this.#records, record];
     const first = this.#byName.get(record.name);
     if (first === undefined || first.state === 'rejected' || first.state === 'inactive') {
-      this.#byName.set(record.name, record);
+      this.#byName = new Map([...this.#byName, [record.name, record]]);
     }
+  }
+
+  /** Takes over all plugins of `other`, and their order, in one step. Its own are forgotten; nobody is told. */
+  replace(other: PluginRegistry): void {
+    this.#records = other.#records;
+    this.#byName = other.#byName;
+    this.#order = other.#order;
+  }
+
+  /** False for a plugin that another version has replaced, or that is gone. */
+  has(record: PluginRecord): boolean {
+    return this.#records.includes(record);
   }
 
   get(name: string): PluginRecord | undefined {
@@ -51,6 +63,12 @@ export class PluginRegistry {
   /** Records in load order. */
   inOrder(): PluginRecord[] {
     return this.#order.flatMap((name) => this.#byName.get(name) ?? []);
+  }
+
+  /** All records: first those without a place, then in load order. */
+  allInOrder(): PluginRecord[] {
+    const ordered = this.inOrder();
+    return [...this.#records.filter((record) => !ordered.includes(record)), ...ordered];
   }
 
   onTransition(listener: TransitionListener): void {

@@ -15,8 +15,20 @@ export interface StopperOptions {
  * Stops every plugin whose startup had succeeded, in the exact reverse of load order, each with a deadline. A failure
  * is logged and the next one's turn comes all the same. Never rejects.
  */
-export async function stopAll(options: StopperOptions): Promise<void> {
-  for (const record of options.registry.inOrder().reverse()) {
+export function stopAll(options: StopperOptions): Promise<void> {
+  return stopInReverse(options, options.registry.inOrder());
+}
+
+/**
+ * The same for some plugins, which the registry need not have any more.
+ *
+ * @param records - in load order
+ */
+export async function stopInReverse(
+  options: StopperOptions,
+  records: readonly PluginRecord[],
+): Promise<void> {
+  for (const record of records.toReversed()) {
     if (record.running !== null) await stopOne(options, record, record.running);
   }
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'winston';
 import type { Phase, PluginFailure } from '../containment/owner.ts';
 import type { TrialGate } from '../containment/trial-gate.ts';
-import { GatewayError } from '../errors.ts';
+import { GatewayError, toError } from '../errors.ts';
 import { PluginAbortError, PluginRenamedError } from './abort.ts';
 import { tripOutcome } from './failure-mode.ts';
 import type { QuarantineStore } from './quarantine-store.ts';
@@ -28,10 +28,21 @@ export interface SupervisorOptions {
   readonly load: (record: PluginRecord) => Promise<void>;
   /** Gives back the routes and names that a plugin had claimed. */
   readonly release: (plugin: string) => void;
+  /**
+   * Puts the version before this one in its place.
+   *
+   * @throws whatever keeps it from that
+   */
+  readonly rollBack: (record: PluginRecord, cause: string) => Promise<void>;
 }
 
 /** Phases that are judged where they end; only what surfaces later of them is a runtime failure. */
 const OUTSIDE_OF_CALLS: ReadonlySet<Phase> = new Set(['startup', 'shutdown', 'health']);
+
+/** Whether a version that a reload brought is still on trial as a whole. */
+function isOnProbation({ probation }: PluginRecord, now: number): boolean {
+  return probation !== null && now < probation.until;
+}
 
 /** Watches plugins at run time: failures trip breakers, trips quarantine, trials and operators release. */
 export class Supervisor {
@@ -45,7 +56,7 @@ export class Supervisor {
 
   /** Takes note of a runtime failure. */
   onFailure(record: PluginRecord, failure: PluginFailure): void {
-    const { log, now } = this.#options;
+    const { log, now, registry } = this.#options;
     const { phase, kind, error, requestId } = failure;
     log.error('plugin failure', {
       event: 'plugin_failure',
@@ -57,7 +68,11 @@ export class Supervisor {
     });
     if (OUTSIDE_OF_CALLS.has(phase) && kind !== 'late') return;
     const tripped = record.breaker.fail(now());
-    if (tripped && record.state === 'started') this.#trip(record, `${phase} ${kind}: ${error.message}`);
+    // One that another version has replaced finishes its requests, and no more comes of it.
+    if (!tripped || record.state !== 'started' || !registry.has(record)) return;
+    const cause = `${phase} ${kind}: ${error.message}`;
+    if (isOnProbation(record, now())) void this.#failProbation(record, cause);
+    else this.#trip(record, cause);
   }
 
   /** What stands between a plugin and calls; `null` when nothing does. */
@@ -94,6 +109,17 @@ export class Supervisor {
   async quarantine(record: PluginRecord, cause: string): Promise<void> {
     if (record.state !== 'quarantined') this.#requireState(record, 'started', 'quarantined');
     await this.#quarantineForGood(record, { code: 'plugin_quarantined', message: cause });
+  }
+
+  /**
+   * Takes a version back that is on probation, as if it had failed too often.
+   *
+   * @throws GatewayError `conflict` when it is not on probation, or not started
+   */
+  async giveUp(record: PluginRecord, cause: string): Promise<void> {
+    if (!isOnProbation(record, this.#options.now())) throw this.#conflict(record, 'is not on probation');
+    this.#requireState(record, 'started', 'given up');
+    await this.#failProbation(record, cause);
   }
 
   /** The store goes first: a release that the next restart would undo is none. */
@@ -137,6 +163,24 @@ export class Supervisor {
       const { message } = toReason(error);
       const text = `Plugin "${record.name}" could not be loaded; mend it and restart the gateway: ${message}`;
       throw new GatewayError('conflict', text, { plugin: record.name, cause: error });
+    }
+  }
+
+  /** Out of service at once; then its failure mode counts only if the version before it cannot come back. */
+  async #failProbation(record: PluginRecord, cause: string): Promise<void> {
+    const { registry, now, rollBack, log } = this.#options;
+    const message = `Too many failures on probation; the last one: ${cause}`;
+    record.quarantine = { since: now(), until: null, cause };
+    registry.transition(record, 'quarantine', { code: 'plugin_quarantined', message });
+    try {
+      await rollBack(record, cause);
+    } catch (error) {
+      log.error('the version before this one cannot come back', {
+        event: 'plugin_rollback_failed',
+        plugin: record.name,
+        error: toError(error),
+      });
+      if (record.state === 'quarantined' && registry.has(record)) this.#trip(record, cause);
     }
   }
 

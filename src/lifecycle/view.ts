@@ -24,12 +24,34 @@ export interface PluginView {
     readonly until: string | null;
     readonly cause: string;
   } | null;
+  /** A new version that a reload brought; `until` in ISO 8601, `previous` is the version that would come back. */
+  readonly probation: { readonly until: string; readonly previous: string } | null;
+  /** This version came back, because `version` failed on probation. `at` in ISO 8601. */
+  readonly rollback: { readonly at: string; readonly version: string; readonly cause: string } | null;
   readonly contributes: Readonly<Record<string, readonly string[] | number | boolean>>;
+}
+
+/** What a reload has changed. */
+export interface ReloadReport {
+  readonly changed: readonly PluginChange[];
+  /** Plugins that go on as they were, by name. */
+  readonly unchanged: readonly string[];
+}
+
+export interface PluginChange {
+  readonly name: string;
+  /** `restarted`: the same version anew, since one that it depends on has changed. */
+  readonly change: 'added' | 'reloaded' | 'restarted' | 'removed';
+  readonly state: PluginState;
+  /** Versions; `null`: there was, or is, none. */
+  readonly from: string | null;
+  readonly to: string | null;
 }
 
 /** @param now epoch milliseconds, for the failures that are recent */
 export function toView(record: PluginRecord, now: number): PluginView {
-  const { candidate, metadata, quarantine, breaker } = record;
+  const { candidate, metadata, quarantine, breaker, rollback } = record;
+  const probation = record.probation !== null && now < record.probation.until ? record.probation : null;
   return {
     name: record.name,
     version: metadata?.version ?? '0.0.0',
@@ -50,6 +72,8 @@ export function toView(record: PluginRecord, now: number): PluginView {
       until: quarantine.until === null ? null : toIso(quarantine.until),
       cause: quarantine.cause,
     },
+    probation: probation && { until: toIso(probation.until), previous: probation.previous.version },
+    rollback: rollback && { ...rollback, at: toIso(rollback.at) },
     contributes: { ...summarize(record.bag) },
   };
 }

@@ -37,9 +37,7 @@ export class ExportQueue {
 
   /** Takes the exporters of `members`. Returns the pipeline's phase: `null` when there is none. */
   compile(members: readonly Member[]): ((record: CallRecord) => void) | null {
-    this.#entries = members.flatMap((member) =>
-      (member.bag?.exporters ?? []).map((exporter) => ({ member, exporter })),
-    );
+    this.#entries = toEntries(members);
     return this.#entries.length === 0 ? null : this.#add;
   }
 
@@ -54,6 +52,18 @@ export class ExportQueue {
     await this.#running;
     await Promise.all(
       this.#entries.map(({ member, exporter }) => this.#call(member, exporter, () => exporter.flush?.())),
+    );
+  }
+
+  /**
+   * Lets exporters flush that are no longer part of the pipeline, after the batch that they may be at. Never rejects.
+   */
+  async finish(members: readonly Member[]): Promise<void> {
+    await this.#running;
+    await Promise.all(
+      toEntries(members).map(({ member, exporter }) =>
+        this.#call(member, exporter, () => exporter.flush?.()),
+      ),
     );
   }
 
@@ -92,4 +102,8 @@ export class ExportQueue {
     const site = { owner: member.owner, phase: 'exporter' as const, what, check: ignoreResult };
     return invoke(this.#containment, member.gate, site, null, fn).catch(() => undefined);
   }
+}
+
+function toEntries(members: readonly Member[]): readonly Entry[] {
+  return members.flatMap((member) => (member.bag?.exporters ?? []).map((exporter) => ({ member, exporter })));
 }

@@ -37,8 +37,18 @@ export interface Plugin {
   startup(app: PluginApp, context: PluginContext): MaybePromise<void>;
   /** Closes resources. Called in the reverse order of startup, only if `startup` had succeeded. */
   shutdown?(app: PluginApp, context: PluginContext): MaybePromise<void>;
-  /** Called for `GET /readyz`, with a deadline. */
+  /** Called for `GET /readyz`, with a deadline; and after the startup of a reload, which fails when it says `unhealthy`. */
   healthCheck?(): MaybePromise<HealthReport>;
+  /**
+   * Called at a reload, while this instance still serves: what the next version is to know. Anything that can be
+   * cloned (`structuredClone`); JSON where the plugin runs in a process of its own.
+   */
+  exportState?(): MaybePromise<unknown>;
+  /**
+   * Called at a reload, after `startup` and before this instance serves, with what the version before it has exported.
+   * That may be another version's idea of it: check it. If it throws, the reload fails.
+   */
+  importState?(state: unknown): MaybePromise<void>;
 }
 
 /**

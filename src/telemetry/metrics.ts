@@ -3,6 +3,7 @@ import type { PluginMetrics } from '../plugin-api/metrics.ts';
 import { MetricNames } from './metric-names.ts';
 import { PluginLedger } from './plugin-ledger.ts';
 import { createPluginMetrics } from './plugin-metrics.ts';
+import { UpgradeCounts } from './upgrade-counts.ts';
 
 /** Counts of HTTP answers, as the server keeps them. */
 export interface HttpCounts {
@@ -20,6 +21,7 @@ export type PluginStates = () => readonly { readonly name: string; readonly stat
 /** All numbers of one gateway. Stages keep plain counters; they are read when somebody scrapes. */
 export interface Metrics {
   readonly ledger: PluginLedger;
+  readonly upgrades: UpgradeCounts;
   /** The metrics that a plugin makes itself; the same object each time. */
   forPlugin(plugin: string): PluginMetrics;
   observeHttp(counts: HttpCounts): void;
@@ -34,10 +36,13 @@ export function createMetrics(): Metrics {
   const ledger = new PluginLedger();
   const plugins = new Map<string, PluginMetrics>();
   const names = new MetricNames(OWN_NAMES);
+  const upgrades = new UpgradeCounts();
   registerLedger(registry, ledger);
+  registerUpgrades(registry, upgrades);
   const startProcessMetrics = once(() => collectDefaultMetrics({ register: registry }));
   return {
     ledger,
+    upgrades,
     forPlugin(plugin) {
       const known = plugins.get(plugin);
       if (known !== undefined) return known;
@@ -76,7 +81,15 @@ const LEDGER_METRICS = [
 ] as const;
 const HTTP_METRIC = 'llmrouter_http_responses_total';
 const STATE_METRIC = 'llmrouter_plugin_state';
-const OWN_NAMES = [...LEDGER_METRICS.map(([, name]) => name), HTTP_METRIC, STATE_METRIC];
+const RELOADS_METRIC = 'llmrouter_plugin_reloads_total';
+const ROLLBACKS_METRIC = 'llmrouter_plugin_rollbacks_total';
+const OWN_NAMES = [
+  ...LEDGER_METRICS.map(([, name]) => name),
+  HTTP_METRIC,
+  STATE_METRIC,
+  RELOADS_METRIC,
+  ROLLBACKS_METRIC,
+];
 
 function registerLedger(registry: Registry, ledger: PluginLedger): void {
   for (const [field, name, help] of LEDGER_METRICS) {
@@ -91,6 +104,29 @@ function registerLedger(registry: Registry, ledger: PluginLedger): void {
       },
     });
   }
+}
+
+function registerUpgrades(registry: Registry, { reloads, rollbacks }: UpgradeCounts): void {
+  new Counter({
+    name: RELOADS_METRIC,
+    help: 'Reloads of plugins that changed something (ok), or failed and changed nothing (failed)',
+    labelNames: ['result'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [result, count] of Object.entries(reloads)) this.inc({ result }, count);
+    },
+  });
+  new Counter({
+    name: ROLLBACKS_METRIC,
+    help: 'New versions that failed on probation and gave way to the one before them',
+    labelNames: ['plugin'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [plugin, count] of rollbacks) this.inc({ plugin }, count);
+    },
+  });
 }
 
 function registerHttp(registry: Registry, counts: HttpCounts): void {

@@ -63,6 +63,11 @@ export class Watchdog {
     this.#tell({ kind: 'suspect', suspect });
   }
 
+  /** Forgets somebody whose code runs no more. */
+  forget(id: number): void {
+    this.#tell({ kind: 'cleared', id });
+  }
+
   /** What has to stay shut if the plugin of this name is left out of the next start. */
   outline(name: string, silhouette: Silhouette): void {
     this.#tell({ kind: 'outline', name, silhouette });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
 import { chat, dataOf, deployment, post, serve } from '../support/data-plane.ts';
 
 interface ErrorAnswer {
@@ -104,6 +105,27 @@ describe('GET /v1/models', () => {
         { id: 'meta/llama 3', object: 'model', created: 0, owned_by: 'openai' },
       ],
     );
+  });
+
+  it("lists them in Anthropic's shape for its clients", async (t) => {
+    const { url } = await serve(t, { deployments });
+    const client = new Anthropic({ baseURL: url, apiKey: 'none' });
+    const page = await client.models.list();
+    assert.deepEqual(
+      [page.data.map(({ id, type }) => [id, type]), page.has_more, page.first_id, page.last_id],
+      [
+        [
+          ['gpt-4o', 'model'],
+          ['meta/llama 3', 'model'],
+        ],
+        false,
+        'gpt-4o',
+        'meta/llama 3',
+      ],
+    );
+    const model = await client.models.retrieve('gpt-4o');
+    assert.deepEqual([model.id, model.display_name], ['gpt-4o', 'gpt-4o']);
+    assert.ok(Date.parse(model.created_at) > 0);
   });
 
   it('finds a model whose id has slashes, written out or encoded', async (t) => {

@@ -18,7 +18,7 @@ const PASSING: readonly string[] = ['discovered', 'loaded', 'stopped'];
 /** How long an output that comes in its own time is waited for. */
 const EVENTUALLY_MS = 20_000;
 
-const PAGES = ['README.md', 'docs/plugins.md', 'docs/security.md'].map((name) => {
+const PAGES = ['README.md', 'docs/plugins.md', 'docs/security.md', 'docs/hot-upgrade.md'].map((name) => {
   const blocks = fencedBlocks(readFileSync(join(ROOT, name), 'utf8'));
   return { name, blocks, examples: examplesOf(blocks) };
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/errors.ts';
+import { ReloadFailedError } from '../../src/lifecycle/abort.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 import { ADMIN_KEY, type Answer, pluginControl, pluginView, type Running, send, start } from './support.ts';
 
@@ -159,13 +160,31 @@ test('a body that tells no cause is refused before anything is done', async (t) 
   assert.equal(text.status, 415);
 });
 
-test('reload answers 501 for now', async (t) => {
-  const running = await start(t);
-  for (const path of ['/admin/plugins/reload', '/admin/plugins/base/reload']) {
-    const answer = await ask(running, 'POST', path);
-    assert.equal(answer.status, 501);
-    assert.equal(answer.error().code, 'not_implemented');
-  }
+test('reload answers with what has changed, and with what failed', async (t) => {
+  const changed = [
+    { name: 'base', change: 'reloaded', state: 'started', from: '1.0.0', to: '1.1.0' } as const,
+  ];
+  const asked: (string | null)[] = [];
+  const running = await start(t, {
+    plugins: pluginControl({
+      async reload(name) {
+        asked.push(name);
+        if (name === 'bad')
+          throw new ReloadFailedError([{ name: 'bad', code: 'plugin_load', message: 'no entry' }]);
+        return { changed, unchanged: [] };
+      },
+    }),
+  });
+  const all = await ask(running, 'POST', '/admin/plugins/reload');
+  assert.deepEqual([all.status, all.json()], [200, { changed, unchanged: [] }]);
+  const one = await ask(running, 'POST', '/admin/plugins/base/reload');
+  assert.deepEqual([one.status, one.json()], [200, { ...pluginView('base'), changed, unchanged: [] }]);
+  const bad = await ask(running, 'POST', '/admin/plugins/bad/reload');
+  assert.deepEqual([bad.status, bad.error().code], [422, 'plugin_reload_failed']);
+  assert.deepEqual((bad.json() as { failed: unknown }).failed, [
+    { name: 'bad', code: 'plugin_load', message: 'no entry' },
+  ]);
+  assert.deepEqual(asked, [null, 'base', 'bad']);
 });
 
 test('wrong methods answer 405 with Allow, unknown paths 404', async (t) => {

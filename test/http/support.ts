@@ -87,6 +87,8 @@ export function pluginView(name: string, view: Partial<PluginView> = {}): Plugin
     startupMs: 1,
     failures: { total: 0, recent: 0 },
     quarantine: null,
+    probation: null,
+    rollback: null,
     contributes: { routes: ['GET /x'], middleware: 0 },
     ...view,
   };
@@ -98,6 +100,7 @@ export function pluginControl(control: Partial<PluginControl> = {}): PluginContr
     get: (name) => (name === 'base' ? pluginView('base') : null),
     release: async (name) => pluginView(name),
     quarantine: async (name) => pluginView(name, { state: 'quarantined' }),
+    reload: async () => ({ changed: [], unchanged: ['base'] }),
     readiness: async () => ({ status: 'ready', plugins: { base: { state: 'started', health: 'ok' } } }),
     ...control,
   };

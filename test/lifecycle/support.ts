@@ -75,6 +75,7 @@ export function createRecord(
     },
     metadata,
     plugin,
+    kept: null,
     failureMode: effectiveFailureMode(metadata.failureMode, options.globalMode ?? 'continue'),
     breaker: new Breaker(
       options.policy ?? { failureThreshold: 3, failureWindowMs: 60_000, cooldownMs: 1_000 },
@@ -172,6 +173,7 @@ export function createHost(t: TestContext, plugins: readonly Plugin[], options: 
     onAbort: (error) => void aborts.push(error),
     release,
     load: () => Promise.reject(new Error('nothing is loaded here')),
+    rollBack: () => Promise.reject(new Error('there is no version before this one')),
   });
   const exports = new ExportQueue(containment);
   const compile = createPipelineCompiler({ containment, exports, embedded, adaptBackend: toStorage });
