@@ -35,7 +35,7 @@ const STAGES = [
 ];
 
 /** May import everything: they put the stages together. */
-const ROOTS = ['composition', 'gateway', 'cli', 'index'];
+const ROOTS = ['composition', 'isolation', 'gateway', 'cli', 'index'];
 
 interface Import {
   readonly from: string;

@@ -1,8 +1,10 @@
 import { UNGUARDED } from '../composition/admit.ts';
 import { loadPlugins } from '../composition/plugin-loader.ts';
 import type { GatewayConfig } from '../config/types.ts';
+import { Containment } from '../containment/containment.ts';
 import type { Owner } from '../containment/owner.ts';
 import { installHostModule } from '../discovery/host-module.ts';
+import { createTierLoader } from '../isolation/tier-loader.ts';
 import type { PluginRecord } from '../lifecycle/record.ts';
 import { PluginRegistry } from '../lifecycle/registry.ts';
 import { toReason } from '../lifecycle/start.ts';
@@ -39,14 +41,15 @@ export async function explainPlugins(config: GatewayConfig, write: Write): Promi
 }
 
 async function inspect(config: GatewayConfig): Promise<{ registry: PluginRegistry; order: ResolvedOrder }> {
-  const registry = new PluginRegistry(createSilentLogger());
+  const log = createSilentLogger();
+  const registry = new PluginRegistry(log);
   const uninstall = installHostModule();
   try {
     const order = await loadPlugins({
       config,
       registry,
       createOwner: (identity) => ({ ...identity, ...UNCALLED }),
-      guard: UNGUARDED,
+      guard: { ...UNGUARDED, load: createTierLoader({ config, log, containment: new Containment() }) },
       onHeld: () => undefined,
       onFailed: (record, error) => registry.transition(record, 'fail', toReason(error)),
     });

@@ -58,13 +58,16 @@ export interface ImportGuard {
   readonly held: readonly HeldPlugin[];
   /** Runs the import, and sees to it that a module that never returns is named. */
   readonly watch: <T>(name: string, candidate: PluginCandidate, load: () => Promise<T>) => Promise<T>;
+  /** Imports it, where its code is to run. */
+  readonly load: (candidate: PluginCandidate) => Promise<LoadedPlugin>;
 }
 
-/** Nobody is held, nothing kept, nobody watches. */
+/** Nobody is held, nothing kept, nobody watches, and everything is imported here. */
 export const UNGUARDED: ImportGuard = {
   held: [],
   keep: async (candidate) => ({ imported: candidate, kept: null }),
   watch: (_name, _candidate, load) => load(),
+  load: loadPlugin,
 };
 
 /**
@@ -104,7 +107,7 @@ async function importKept(
     const { imported } = version;
     const differs = await findLockProblem(imported, policy);
     if (differs !== null) return { ...known, version, verdict: 'rejected', error: differs };
-    const load = (): Promise<LoadedPlugin> => loadWithin(imported, policy.startupTimeoutMs);
+    const load = (): Promise<LoadedPlugin> => loadWithin(guard, imported, policy.startupTimeoutMs);
     return judgeLoaded(await guard.watch(known.name, imported, load), version, policy);
   } catch (error) {
     return { ...known, version, ...refusal(error) };
@@ -172,14 +175,18 @@ function baseName({ specifier }: PluginCandidate): string {
 }
 
 /** Top-level await of a plugin must not hold up the start for ever. */
-async function loadWithin(candidate: PluginCandidate, timeoutMs: number): Promise<LoadedPlugin> {
+async function loadWithin(
+  { load }: ImportGuard,
+  candidate: PluginCandidate,
+  timeoutMs: number,
+): Promise<LoadedPlugin> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const message = `Plugin "${candidate.specifier}" could not be imported within ${timeoutMs} ms (LLMROUTER_PLUGINS_STARTUP_TIMEOUT_MS)`;
     timer = setTimeout(() => reject(new PluginTimeoutError(message)), timeoutMs);
   });
   try {
-    return await Promise.race([loadPlugin(candidate), late]);
+    return await Promise.race([load(candidate), late]);
   } finally {
     clearTimeout(timer);
   }

@@ -32,6 +32,7 @@ export interface NextGenerationOptions {
   readonly healthTimeoutMs: number;
   readonly createOwner: LoaderOptions['createOwner'];
   readonly watchImport: ImportGuard['watch'];
+  readonly loadCopy: ImportGuard['load'];
   /** Keeps a plugin of the staged generation shut, as its stored quarantine says. */
   readonly restore: (staged: Staged, record: PluginRecord, stored: StoredQuarantine) => void;
   /** Aborted when the gateway is stopped. */
@@ -84,7 +85,7 @@ export class NextGeneration {
   }
 
   async #load(): Promise<void> {
-    const { config, createOwner, snapshots, watchImport } = this.#options;
+    const { config, createOwner, snapshots, watchImport, loadCopy } = this.#options;
     const { registry } = this.staged;
     const failed: ReloadFailure[] = [];
     try {
@@ -96,6 +97,7 @@ export class NextGeneration {
         guard: {
           held: [],
           watch: watchImport,
+          load: loadCopy,
           async keep(candidate) {
             const kept = await snapshots.take(candidate);
             return { imported: kept.candidate, kept };

@@ -6,6 +6,7 @@ import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
 import { toError } from '../errors.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { HttpServer } from '../http/types.ts';
+import { createTierLoader } from '../isolation/tier-loader.ts';
 import type { PluginAbortError } from '../lifecycle/abort.ts';
 import { createMcpEndpoint, type McpEndpoint } from '../mcp/endpoint.ts';
 import { createOutboundPolicy, type OutboundPolicy } from '../net/outbound-policy.ts';
@@ -144,6 +145,7 @@ function createHost(parts: HostParts): PluginHost {
       pluginLogger: (plugin) => createPluginLogger(log, plugin, () => requestFields(containment)),
       pluginMetrics: (plugin) => metrics.forPlugin(plugin),
     }),
+    loadPlugin: createTierLoader({ config, log, containment }),
     onAbort,
     watchdog,
     tombstoneDir,

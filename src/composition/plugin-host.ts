@@ -5,6 +5,7 @@ import type { Owner } from '../containment/owner.ts';
 import { Snapshots } from '../discovery/snapshots.ts';
 import type { PluginCandidate } from '../discovery/types.ts';
 import { GatewayError, toError } from '../errors.ts';
+import type { PluginLoader } from '../isolation/tier-loader.ts';
 import type { PluginAbortError } from '../lifecycle/abort.ts';
 import { checkHealth } from '../lifecycle/health.ts';
 import { QuarantineStore, type StoredQuarantine } from '../lifecycle/quarantine-store.ts';
@@ -52,6 +53,8 @@ export interface PluginHostOptions {
   readonly gatewayPaths: readonly string[];
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
   readonly onAbort: (error: PluginAbortError) => void;
+  /** Imports a plugin, in this process or in one of its own. */
+  readonly loadPlugin: PluginLoader;
   readonly watchdog: Watchdog;
   /** Folder that the watchdog leaves tombstones in. */
   readonly tombstoneDir: string;
@@ -286,6 +289,7 @@ export class PluginHost {
       now: Date.now,
       createOwner: this.#createOwner,
       watchImport: this.#watchImport,
+      loadCopy: this.#load,
       restore: (staged, record, stored) => this.#restore(staged, record, stored),
       stage: (registry) => this.#stage(registry),
       swap: (staged) => this.#swap(staged),
@@ -348,8 +352,16 @@ export class PluginHost {
   };
 
   #importGuard(held: ImportGuard['held']): ImportGuard {
-    return { held, keep: (candidate) => this.#keep(candidate), watch: this.#watchImport };
+    return {
+      held,
+      keep: (candidate) => this.#keep(candidate),
+      watch: this.#watchImport,
+      load: this.#load,
+    };
   }
+
+  readonly #load: ImportGuard['load'] = (candidate) =>
+    this.#options.loadPlugin(candidate, this.#snapshots.sourceOf(candidate));
 
   readonly #watchImport: ImportGuard['watch'] = (name, { specifier, isFile, entry, root }, load) =>
     this.#options.watchdog.duringImport({ name, specifier, root: isFile ? entry : root }, load);

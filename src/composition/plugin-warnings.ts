@@ -12,7 +12,6 @@ export function pluginWarnings(registry: PluginRegistry, config: GatewayConfig):
   const names = registry.records.map(({ name }) => name);
   return [
     ...missingFolders(dirs, config.cwd),
-    ...missingIsolation(registry),
     ...strayFileSettings(names, settings),
     ...strayVariables(names, settings),
   ];
@@ -23,16 +22,6 @@ function missingFolders(dirs: readonly string[], cwd: string): string[] {
   return dirs
     .filter((dir) => dir !== DEFAULT_DIR && !existsSync(resolve(cwd, dir)))
     .map((dir) => `LLMROUTER_PLUGINS_DIR: the folder "${dir}" does not exist`);
-}
-
-function missingIsolation(registry: PluginRegistry): string[] {
-  return registry
-    .inOrder()
-    .filter(({ metadata }) => metadata?.isolation === 'process')
-    .map(
-      ({ name }) =>
-        `plugin "${name}" asks for isolation "process", which this version does not have: it runs inline`,
-    );
 }
 
 function strayFileSettings(names: readonly string[], { file }: SettingsSources): string[] {

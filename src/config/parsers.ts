@@ -1,6 +1,8 @@
 import { PLUGIN_CAPABILITIES, type PluginCapability } from '../plugin-api/capability.ts';
+import type { IsolationTier } from '../plugin-api/metadata.ts';
 import { likely } from './env-name.ts';
 import { Secret } from './secret.ts';
+import type { IsolationPolicy } from './types.ts';
 
 /** What a parser makes of a text: its value, or what it should have been (and which part of it is to blame). */
 export type Parsed<T> =
@@ -94,4 +96,24 @@ export function bearerKey(value: string): Parsed<Secret> {
 function splitList(value: string): readonly string[] {
   const parts = value.split(',').map((part) => part.trim());
   return [...new Set(parts.filter((part) => part !== ''))];
+}
+
+/** `inline`, `process`, and `name=inline` or `name=process` for single plugins, comma-separated. */
+export function isolation(value: string): Parsed<IsolationPolicy> {
+  let all: IsolationTier = 'inline';
+  const byName = new Map<string, IsolationTier>();
+  for (const part of splitList(value)) {
+    const [first = '', second, ...rest] = part.split('=').map((side) => side.trim());
+    const tier = toTier(second ?? first);
+    if (tier === null || rest.length > 0 || (second !== undefined && first === ''))
+      return { expected: 'inline or process, or a list of name=process', seen: JSON.stringify(part) };
+    if (second === undefined) all = tier;
+    else byName.set(first, tier);
+  }
+  return { value: { all, byName } };
+}
+
+function toTier(text: string): IsolationTier | null {
+  const lower = text.toLowerCase();
+  return lower === 'inline' || lower === 'process' ? lower : null;
 }

@@ -1,9 +1,9 @@
 import { ConfigError } from '../errors.ts';
-import { deepFreeze } from '../freeze.ts';
 import type { PluginSettings } from '../plugin-api/context.ts';
 import { coerceText, schemaTypes } from './coerce.ts';
 import { likely, settingPrefix, toEnvName, toSettingKey } from './env-name.ts';
 import { copyPlain, emptyRecord, isRecord, own, type PlainRecord, valueAt } from './plain.ts';
+import { toSettings } from './plugin-settings.ts';
 import { isSecretName, show, showHidden, showPath } from './problems.ts';
 import { resolver } from './references.ts';
 import { compileSettingsSchema, type SchemaFinding } from './settings-schema.ts';
@@ -145,16 +145,4 @@ function showSeen(sources: SettingsSources, { values }: Joined, { path, writeOnl
   const seen = valueAt(values, path);
   const referenced = [...(sources.references ?? new Map()).values()].includes(seen);
   return writeOnly || referenced || path.some(isSecretName) ? showHidden(seen) : show(seen);
-}
-
-// `get` stays the method, whatever settings are called: a setting of that name is read with get('get').
-function toSettings(values: PlainRecord): PluginSettings {
-  const byName = new Map(Object.entries(values));
-  const spellings = new Map([...byName.keys()].map((key) => [toEnvName(key), key]));
-  const get = <T>(key: string, fallback?: T): T => {
-    const value = byName.get(byName.has(key) ? key : (spellings.get(toEnvName(key)) ?? key));
-    return (value === undefined ? fallback : value) as T;
-  };
-  Object.defineProperty(values, 'get', { value: get, enumerable: false });
-  return deepFreeze(values) as PluginSettings;
 }

@@ -56,7 +56,9 @@ export interface PluginsConfig {
   readonly failureThreshold: number;
   readonly failureWindowMs: number;
   readonly cooldownMs: number;
-  readonly isolation: IsolationTier;
+  readonly isolation: IsolationPolicy;
+  /** Memory that one plugin's process may have resident, in bytes. */
+  readonly memoryLimitBytes: number;
   readonly watch: boolean;
   /** 0: no probation. */
   readonly probationMs: number;
@@ -71,6 +73,13 @@ export interface PluginsConfig {
    * `provider:…` and `strategy:…` for what `model_list` and `router_settings` name.
    */
   readonly environment: ReadonlySet<string>;
+}
+
+/** The least isolation that plugins get; what they ask for themselves may be more. */
+export interface IsolationPolicy {
+  readonly all: IsolationTier;
+  /** By plugin name, in place of `all`. */
+  readonly byName: ReadonlyMap<string, IsolationTier>;
 }
 
 /** The two places that settings come from. Values may be secrets: never log them. */

@@ -1,11 +1,9 @@
 import type { PluginCapability } from '../plugin-api/capability.ts';
 import { FAILURE_MODES, type FailureMode } from '../plugin-api/failure-mode.ts';
-import type { IsolationTier } from '../plugin-api/metadata.ts';
 import { outboundHost, outboundRange, outboundUrl } from './outbound.ts';
-import type { Parsed } from './parsers.ts';
 import * as parse from './parsers.ts';
 import type { Secret } from './secret.ts';
-import type { LogConfig } from './types.ts';
+import type { IsolationPolicy, LogConfig } from './types.ts';
 import { listing, optional, type Variable, type VariableDoc, variable } from './variable.ts';
 
 /** Delays above this make `setTimeout` fire at once. */
@@ -41,10 +39,10 @@ export type Variables = Fields<'host' | 'dataDir', string> &
   Fields<'allowedCapabilities', readonly PluginCapability[] | null> &
   Fields<'failureMode', FailureMode> &
   Fields<'startupTimeoutMs' | 'shutdownTimeoutMs' | 'callTimeoutMs' | 'stallTimeoutMs', number> &
-  Fields<'probationMs' | 'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
+  Fields<'memoryLimit' | 'probationMs' | 'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
   Fields<'port' | 'bodyLimit' | 'drainTimeoutMs', number> &
   Fields<'workers', number | 'auto'> &
-  Fields<'isolation', IsolationTier> &
+  Fields<'isolation', IsolationPolicy> &
   Fields<'watch' | 'debug' | 'outboundAllowPrivate', boolean> &
   Fields<'logLevel', LogConfig['level']> &
   Fields<'logFormat', LogConfig['format'] | null>;
@@ -119,9 +117,15 @@ export const VARIABLES: Variables = Object.freeze({
   ),
   isolation: variable(
     'LLMROUTER_PLUGINS_ISOLATION',
-    'least isolation of plugins: inline (this version has no other)',
+    'least isolation of plugins: inline or process; a comma-separated name=process sets that of one plugin',
     'inline',
-    isolation,
+    parse.isolation,
+  ),
+  memoryLimit: variable(
+    'LLMROUTER_PLUGINS_MEMORY_LIMIT',
+    'memory that a plugin in a process of its own may take, in MiB',
+    '512',
+    parse.integer(64, 1_048_576, 'MiB'),
   ),
   watch: variable(
     'LLMROUTER_PLUGINS_WATCH',
@@ -238,10 +242,4 @@ export function describeDefault(row: VariableDoc): string {
   if (row.default === null) return row.note ?? 'unset';
   const shown = row.default === '' ? 'empty' : row.default;
   return row.note === undefined ? shown : `${shown} (${row.note})`;
-}
-
-// A wish for more safety than there is must stop the gateway: ignored, it would leave the operator deceived.
-function isolation(text: string): Parsed<IsolationTier> {
-  if (text.toLowerCase() === 'inline') return { value: 'inline' };
-  return { expected: 'inline: this version does not run plugins in processes of their own' };
 }

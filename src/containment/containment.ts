@@ -29,6 +29,7 @@ export class Containment {
   readonly #owners = new Set<Owner>();
   /** How many calls into other plugins (tools, storage) a call is waiting for. */
   readonly #waits = new WeakMap<CallContext, number>();
+  readonly #excused = new WeakSet<object>();
   readonly now: () => number;
   readonly deadlines: Deadlines;
   /** Shows whose code runs, for whoever watches this thread from another one. */
@@ -124,6 +125,15 @@ export class Containment {
     return true;
   }
 
+  /** Takes note that an error is a failure that was counted where it was found, however many calls end with it. */
+  excuse(error: GatewayError): void {
+    this.#excused.add(error);
+  }
+
+  isExcused(thrown: unknown): thrown is GatewayError {
+    return typeof thrown === 'object' && thrown !== null && this.#excused.has(thrown);
+  }
+
   /** Waits for a promise of the plugin, no longer than its deadline. What it does later is discarded. */
   #settle<T>(site: CallSite<T>, context: CallContext, promise: Promise<unknown>): Promise<unknown> {
     const timeoutMs = site.timeoutMs ?? site.owner.callTimeoutMs;
@@ -169,7 +179,7 @@ export class Containment {
       this.fail(site.owner, site.phase, 'timeout', thrown.error, requestId);
       return thrown.error;
     }
-    if (isStorageFailure(thrown)) return thrown;
+    if (isStorageFailure(thrown) || this.isExcused(thrown)) return thrown;
     const error = toError(thrown);
     this.fail(site.owner, site.phase, 'error', error, requestId);
     const message = `Plugin "${site.owner.name}": ${site.what} failed`;

@@ -134,7 +134,7 @@ class HandlerCall {
       this.#containment.runAs(this.#outer, () => this.#next(thrown));
       return;
     }
-    if (isStorageFailure(thrown)) {
+    if (isStorageFailure(thrown) || this.#containment.isExcused(thrown)) {
       this.#giveUp(thrown);
       return;
     }

@@ -7,7 +7,7 @@ import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import { Call } from './call.ts';
 import { toCallRecord } from './call-record.ts';
 import { ClientAnswer } from './client-answer.ts';
-import { deliverHookAnswer, deliverWhole } from './deliver.ts';
+import { deliverHookAnswer, deliverUnread, deliverWhole, isUnread } from './deliver.ts';
 import { JsonBody } from './json-body.ts';
 import { assertMayUse } from './models.ts';
 import { readRequestBody } from './request-body.ts';
@@ -72,7 +72,7 @@ export class LlmHandler {
     const { llm } = call;
     call.prepare();
     assertGuarded(call.surface, call.pipeline.llm);
-    const response = await applyRequestHooks(call);
+    const response = llm.onRequest === null ? null : await applyRequestHooks(call, llm.onRequest);
     assertMayUse(call.identity, call.body.model);
     if (response !== null) {
       await deliverHookAnswer(call, response);
@@ -82,7 +82,9 @@ export class LlmHandler {
     if (call.pipeline.accounts !== null) await reserve(call, call.pipeline.accounts, this.#router);
     const routed = await this.#trial.run(call);
     call.answered = routed !== null;
-    if (routed !== null) await deliver(call, routed);
+    // The common answer: nothing is awaited for it.
+    if (routed?.kind === 'json' && isUnread(call)) deliverUnread(call, routed);
+    else if (routed !== null) await deliver(call, routed);
   }
 
   #fail(
@@ -111,9 +113,10 @@ export class LlmHandler {
 }
 
 /** Resolves to the answer that a hook gave, `null` when the call goes on. */
-async function applyRequestHooks(call: Call): Promise<Readonly<Record<string, unknown>> | null> {
-  const { onRequest } = call.llm;
-  if (onRequest === null) return null;
+async function applyRequestHooks(
+  call: Call,
+  onRequest: NonNullable<LlmPhases['onRequest']>,
+): Promise<Readonly<Record<string, unknown>> | null> {
   const before = call.request;
   const { request, response } = await onRequest(before);
   if (request.body !== before.body) call.body = JsonBody.of(request.body, call.surface);

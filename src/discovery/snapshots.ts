@@ -74,6 +74,12 @@ export class Snapshots {
     return treeDigest(candidate, this.#skips);
   }
 
+  /** What a candidate's files are a copy of; `null`: they are where they belong. */
+  sourceOf({ root }: PluginCandidate): CopiedFrom | null {
+    const known = this.#copies.find(({ copy }) => copy === root);
+    return known === undefined ? null : { copy: known.copy, origin: known.origin, importer: known.importer };
+  }
+
   /** Forgets a version: nothing of it is going to be imported any more. Never rejects. */
   async drop({ dir }: Snapshot): Promise<void> {
     const index = this.#copies.findIndex(({ copy }) => isInside(dir, copy));

@@ -62,7 +62,7 @@ export function toView(record: PluginRecord, now: number): PluginView {
     dependsOn: (metadata?.dependsOn ?? []).map(({ name }) => name),
     priority: metadata?.priority ?? 1000,
     failureMode: record.failureMode,
-    isolation: 'inline',
+    isolation: metadata?.isolation ?? 'inline',
     state: record.state,
     reason: record.reason,
     startupMs: record.startupMs,

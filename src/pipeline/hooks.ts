@@ -112,7 +112,8 @@ function onChunk(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onCh
   };
 }
 
-type EventList = readonly (LlmEvent | LlmDelta)[];
+/** What is left of an event. */
+export type EventList = readonly (LlmEvent | LlmDelta)[];
 
 async function passEvent(
   runner: HookRunner,
@@ -194,8 +195,12 @@ const DELTAS: readonly unknown[] = ['text', 'reasoning', 'tool-input'];
 const EXPECTED_EVENT =
   'nothing, null, the event, or deltas { type, choice, index, text }; the event of the surface itself is read-only, as event.raw';
 
-/** `undefined`: the event goes on as it is. */
-function checkEvents(value: unknown, event: LlmEvent): EventList | undefined {
+/**
+ * What `onChunk` has returned, checked. `undefined`: the event goes on as it is.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkEvents(value: unknown, event: LlmEvent): EventList | undefined {
   if (value === undefined || value === event) return undefined;
   if (value === null) return [];
   if (!Array.isArray(value)) return [checkEvent(value, event)];

@@ -40,21 +40,20 @@ test('an auth plugin that the operator excludes has no effect', async (t) => {
   assert.equal((await fetch(`${gateway.url}/v1/models`)).status, 200);
 });
 
-test('folders, settings and isolation that are not there are warned of', async (t) => {
+test('folders and settings that are not there are warned of', async (t) => {
   const gateway = await startGateway(t, {
     env: { LLMROUTER_PLUGIN_NOSUCH__KEY: 'secret-value', LLMROUTER_PLUGINS_DIR: 'plugins,absent' },
     files: {
       'gateway.yaml': 'plugins: { gret: { a: 1 } }\n',
       'plugins/greet.js': `export default {
-        metadata: { name: 'greet', capabilities: [], isolation: 'process' }, startup() {} };`,
+        metadata: { name: 'greet', capabilities: [] }, startup() {} };`,
     },
   });
   const warnings = gateway.log
     .filter(({ event }) => event === 'plugin_warning')
     .map(({ message }) => message);
-  assert.equal(warnings.length, 4);
+  assert.equal(warnings.length, 3);
   assert.match(warnings.join('\n'), /LLMROUTER_PLUGINS_DIR: the folder "absent" does not exist/);
-  assert.match(warnings.join('\n'), /"greet" asks for isolation "process".*runs inline/);
   assert.match(warnings.join('\n'), /settings for "gret".*is "greet" meant\?/);
   assert.match(warnings.join('\n'), /LLMROUTER_PLUGIN_NOSUCH__KEY/);
   assert.doesNotMatch(JSON.stringify(gateway.log), /secret-value/);

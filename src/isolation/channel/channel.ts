@@ -1,0 +1,331 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Duplex } from 'node:stream';
+import { toError } from '../../errors.ts';
+import { packError, parseError, unpackError } from './errors.ts';
+import { encodeFrame, FRAME, type Frame, type FrameKind, FrameReader, RubbishError } from './frames.ts';
+import { IncomingStream, OutgoingStream } from './streams.ts';
+
+/** Bounds of what the other end may send. */
+export interface ChannelLimits {
+  /** The longest message, in bytes. */
+  readonly messageBytes: number;
+  /** Frames that nobody asked for, per second. */
+  readonly framesPerSecond: number;
+  /** Calls of the other end that may be under way. */
+  readonly callsAtOnce: number;
+}
+
+/** What a served call is told besides its parameters. */
+export interface ServedCall {
+  /** Aborted when the caller gives up. */
+  readonly signal: AbortSignal;
+  /** Tells the caller something before the result is there. */
+  emit(event: string, value: unknown): void;
+}
+
+export interface ChannelOptions {
+  /** 0 and 1: which streams are whose. */
+  readonly side: 0 | 1;
+  readonly limits: ChannelLimits;
+  /** Answers a call of the other end. */
+  readonly serve: (method: string, params: unknown, call: ServedCall) => unknown;
+  /** Takes what wants no answer. */
+  readonly hear: (notice: string, params: unknown) => void;
+  /** The other end is gone, or has sent what nobody sends who means well. The channel has to be broken then. */
+  readonly onLost: (reason: Error) => void;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ((event: string, value: unknown) => void) | undefined;
+}
+
+interface Pending {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly onEvent: CallOptions['onEvent'];
+  /** Runs what the other end asks for on behalf of this call as if the caller had asked. */
+  readonly inContext: ReturnType<typeof AsyncLocalStorage.snapshot>;
+}
+
+/** A message: a call (`c`, with the call it is made for, `f`), a result (`r`), an event (`e`), an abort (`a`), a notice. */
+interface Message {
+  readonly c?: number;
+  readonly m?: string;
+  readonly p?: unknown;
+  readonly f?: number;
+  readonly r?: number;
+  readonly x?: unknown;
+  readonly e?: number;
+  readonly a?: number;
+}
+
+const RATE_WINDOW_MS = 1000;
+
+/**
+ * Calls, notices and streams between two processes, over one duplex stream. The two ends are alike, but for their
+ * limits: the gateway believes nothing that comes out of a plugin's process, which may write to the channel what it
+ * likes.
+ */
+export class Channel {
+  readonly #duplex: Duplex;
+  readonly #options: ChannelOptions;
+  readonly #reader: FrameReader;
+  readonly #pending = new Map<number, Pending>();
+  readonly #serving = new Map<number, AbortController>();
+  readonly #incoming = new Map<number, IncomingStream>();
+  readonly #outgoing = new Map<number, OutgoingStream>();
+  /** The call that the running code serves. */
+  readonly #current = new AsyncLocalStorage<number>();
+  readonly #home: Pending['inContext'] = AsyncLocalStorage.snapshot();
+  #lastCall = 0;
+  #lastStream: number;
+  #corked = false;
+  #broken: Error | null = null;
+  #frames = 0;
+  #windowStart = 0;
+
+  constructor(duplex: Duplex, options: ChannelOptions) {
+    this.#duplex = duplex;
+    this.#options = options;
+    this.#reader = new FrameReader(options.limits.messageBytes);
+    this.#lastStream = options.side;
+    duplex.on('data', (chunk: Buffer) => this.#onData(chunk));
+    for (const event of ['error', 'close', 'end'])
+      duplex.once(event, () => this.#lost(new Error('the channel was closed')));
+    // The first one tells enough; unheard, a second would end the process.
+    duplex.on('error', ignore);
+  }
+
+  /** @throws what the other end threw; the reason when the channel breaks; the signal's reason when it is aborted */
+  call(method: string, params: unknown, { signal, onEvent }: CallOptions = {}): Promise<unknown> {
+    if (this.#broken !== null) return Promise.reject(this.#broken);
+    const id = ++this.#lastCall;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#pending.set(id, { resolve, reject, onEvent, inContext: AsyncLocalStorage.snapshot() });
+    const caller = this.#current.getStore();
+    this.#say(
+      caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
+    );
+    return signal === undefined ? promise : this.#abortable(id, promise, signal);
+  }
+
+  notify(notice: string, params: unknown): void {
+    const caller = this.#current.getStore();
+    this.#say(caller === undefined ? { m: notice, p: params } : { m: notice, p: params, f: caller });
+  }
+
+  /** An id for a stream to the other end, which may be opened later. */
+  reserveStream(): number {
+    this.#lastStream += 2;
+    return this.#lastStream;
+  }
+
+  /** A stream to the other end, which has to be told its id. */
+  open(id: number = this.reserveStream()): OutgoingStream {
+    const stream = new OutgoingStream(id, this.#send, () => this.#outgoing.delete(id));
+    // Whoever writes hears of failures by the pipeline; unheard, they would end the process.
+    stream.on('error', ignore);
+    if (this.#broken === null) this.#outgoing.set(id, stream);
+    else stream.destroy(this.#broken);
+    return stream;
+  }
+
+  /**
+   * The stream that the other end has told the id of. It has to be taken as soon as it is told.
+   *
+   * @throws RubbishError when there cannot be one
+   */
+  accept(id: unknown): IncomingStream {
+    if (
+      typeof id !== 'number' ||
+      !Number.isInteger(id) ||
+      id % 2 === this.#options.side ||
+      this.#incoming.has(id)
+    )
+      throw new RubbishError(`saw ${String(id)} as the id of a stream`);
+    const stream = new IncomingStream(id, this.#send, () => this.#incoming.delete(id));
+    stream.on('error', ignore);
+    this.#incoming.set(id, stream);
+    return stream;
+  }
+
+  /** Ends the channel, and with it all that is under way. */
+  break(reason: Error): void {
+    if (this.#broken !== null) return;
+    this.#broken = reason;
+    this.#duplex.destroy();
+    for (const { reject } of this.#pending.values()) reject(reason);
+    for (const controller of this.#serving.values()) controller.abort(reason);
+    for (const stream of [...this.#incoming.values()]) stream.takeFailure(reason.message);
+    for (const stream of [...this.#outgoing.values()]) stream.destroy(reason);
+    this.#pending.clear();
+    this.#serving.clear();
+  }
+
+  #lost(reason: Error): void {
+    if (this.#broken === null) this.#options.onLost(reason);
+  }
+
+  async #abortable(id: number, promise: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+    const abort = (): void => {
+      const pending = this.#pending.get(id);
+      if (pending === undefined) return;
+      this.#pending.delete(id);
+      this.#say({ a: id });
+      pending.reject(toError(signal.reason));
+    };
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  #onData(chunk: Buffer): void {
+    try {
+      this.#reader.push(chunk, (frame) => this.#onFrame(frame));
+    } catch (error) {
+      this.#lost(toError(error));
+    }
+  }
+
+  #onFrame(frame: Frame): void {
+    if (this.#broken !== null) return;
+    switch (frame.kind) {
+      case FRAME.MESSAGE:
+        this.#onMessage(parseMessage(frame.payload));
+        break;
+      case FRAME.CREDIT:
+        if (frame.payload.length !== 4) throw new RubbishError('saw a credit that is no number');
+        this.#countFrame();
+        this.#outgoing.get(frame.stream)?.addCredit(frame.payload.readUInt32BE());
+        break;
+      case FRAME.CANCEL:
+        this.#outgoing.get(frame.stream)?.destroy();
+        break;
+      default:
+        this.#onStreamFrame(frame);
+    }
+  }
+
+  #onStreamFrame({ kind, stream: id, payload }: Frame): void {
+    const stream = this.#incoming.get(id);
+    // Of a stream that was given up: the writer may not know yet.
+    if (stream === undefined) this.#countFrame();
+    else if (kind === FRAME.DATA) {
+      if (payload.length < 512) this.#countFrame();
+      stream.takeChunk(payload);
+    } else if (kind === FRAME.END) stream.takeEnd();
+    else stream.takeFailure(payload.toString('utf8', 0, 1000));
+  }
+
+  #onMessage(message: Message): void {
+    if (message.r !== undefined) this.#onResult(message.r, message);
+    else if (message.e !== undefined) this.#onEvent(message.e, message);
+    else {
+      this.#countFrame();
+      if (message.a !== undefined) this.#serving.get(message.a)?.abort(new Error('the caller gave up'));
+      else this.#onRequest(message);
+    }
+  }
+
+  #onResult(id: number, { p, x }: Message): void {
+    const pending = this.#pending.get(id);
+    // The caller gave up: a late answer is discarded.
+    if (pending === undefined) {
+      this.#countFrame();
+      return;
+    }
+    this.#pending.delete(id);
+    if (x === undefined) pending.resolve(p);
+    else pending.reject(unpackError(parseError(x)));
+  }
+
+  #onEvent(id: number, { m, p }: Message): void {
+    const pending = this.#pending.get(id);
+    this.#countFrame();
+    if (pending !== undefined && m !== undefined) pending.inContext(() => pending.onEvent?.(m, p));
+  }
+
+  #onRequest({ c: id, m: name, p: params, f: caller }: Message): void {
+    if (name === undefined) throw new RubbishError('saw a message without a name');
+    const { callsAtOnce } = this.#options.limits;
+    if (this.#serving.size >= callsAtOnce)
+      throw new RubbishError(`saw more than ${callsAtOnce} calls at once`);
+    const inContext = (caller === undefined ? undefined : this.#pending.get(caller)?.inContext) ?? this.#home;
+    inContext(() => {
+      if (id === undefined) this.#options.hear(name, params);
+      else void this.#serve(id, name, params);
+    });
+  }
+
+  async #serve(id: number, method: string, params: unknown): Promise<void> {
+    const controller = new AbortController();
+    this.#serving.set(id, controller);
+    const emit = (event: string, value: unknown): void => this.#say({ e: id, m: event, p: value });
+    try {
+      const run = (): unknown => this.#options.serve(method, params, { signal: controller.signal, emit });
+      const value = await this.#current.run(id, run);
+      if (!controller.signal.aborted) this.#say({ r: id, p: value });
+    } catch (thrown) {
+      if (thrown instanceof RubbishError) this.#lost(thrown);
+      else if (!controller.signal.aborted) this.#say({ r: id, x: packError(thrown) });
+    } finally {
+      this.#serving.delete(id);
+    }
+  }
+
+  /** @throws what JSON cannot carry */
+  #say(message: Message): void {
+    this.#send(FRAME.MESSAGE, 0, Buffer.from(JSON.stringify(message)));
+  }
+
+  /** All that is sent in one turn of the loop goes out as one write. */
+  readonly #send = (kind: FrameKind, stream: number, payload: Uint8Array): void => {
+    if (this.#broken !== null) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#duplex.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#duplex.uncork();
+      });
+    }
+    for (const part of encodeFrame(kind, stream, payload)) this.#duplex.write(part);
+  };
+
+  #countFrame(): void {
+    const now = performance.now();
+    if (now - this.#windowStart > RATE_WINDOW_MS) {
+      this.#windowStart = now;
+      this.#frames = 0;
+    }
+    const { framesPerSecond } = this.#options.limits;
+    if (++this.#frames > framesPerSecond)
+      throw new RubbishError(`saw more than ${framesPerSecond} messages within a second`);
+  }
+}
+
+function parseMessage(payload: Buffer): Message {
+  let value: unknown;
+  try {
+    value = JSON.parse(payload.toString());
+  } catch {
+    throw new RubbishError('saw a message that is no JSON');
+  }
+  if (typeof value !== 'object' || value === null) throw new RubbishError('saw a message that is no object');
+  for (const key of ['c', 'f', 'r', 'e', 'a'] as const) {
+    const id: unknown = (value as Message)[key];
+    if (id !== undefined && typeof id !== 'number')
+      throw new RubbishError(`saw the ${key} ${typeof id} in a message`);
+  }
+  const { m } = value as { m?: unknown };
+  if (m !== undefined && typeof m !== 'string')
+    throw new RubbishError('saw a name that is no text in a message');
+  return value as Message;
+}
+
+function ignore(): void {}

@@ -1,0 +1,241 @@
+import { type RequestHandler, Router } from 'express';
+import type { Contributions, MiddlewareContribution } from '../../contributions.ts';
+import { clientErrorStatus } from '../../errors.ts';
+import { deepFreeze } from '../../freeze.ts';
+import type { AuthRequest, UsageEstimate, UsageOutcome } from '../../plugin-api/auth.ts';
+import type { CallRecord } from '../../plugin-api/exporter.ts';
+import type { LlmHooks, LlmResponse } from '../../plugin-api/llm.ts';
+import type { Candidate, RouteLoad, RouteResult } from '../../plugin-api/routing.ts';
+import type { StorageValue } from '../../plugin-api/storage.ts';
+import type { ToolCall, ToolProgress } from '../../plugin-api/tools.ts';
+import type { Channel, ServedCall } from '../channel/channel.ts';
+import { type PackedError, unpackError } from '../channel/errors.ts';
+import type { CrossingLlmRequest, CrossingRequest, Description, HookName } from '../protocol.ts';
+import { HookChain, type HookSubject } from './hooks.ts';
+import { runRemote } from './http-calls.ts';
+import { LlmRequests } from './llm-requests.ts';
+import { ProviderServer } from './provider-server.ts';
+
+const HOOKS = ['onRequest', 'onRoute', 'onChunk', 'onResponse', 'onError'] as const;
+
+// biome-ignore lint/suspicious/noExplicitAny: parameters come from the gateway, which is believed; each method has its own
+type Method = (params: any, call: ServedCall) => unknown;
+
+/** A run of middleware on one path. */
+interface MiddlewareRun {
+  readonly path: MiddlewareContribution['path'];
+  readonly handler: RequestHandler;
+}
+
+/** Calls what a plugin has registered, in the plugin's own process. */
+export class ContributionServer {
+  readonly description: Description;
+  readonly #methods: Readonly<Record<string, Method>>;
+
+  /** @param onSkipped told of a failure that a request goes on without */
+  constructor(
+    channel: Channel,
+    bag: Contributions,
+    failClosed: boolean,
+    onSkipped: (error: unknown) => void,
+  ) {
+    const routes = bag.routes.map(({ path, handlers }) => composed(path, handlers));
+    const middleware = middlewareRuns(bag.middleware, failClosed, onSkipped);
+    const providers = new ProviderServer(channel, [...bag.providers.values()]);
+    this.description = describe(bag, middleware);
+    this.#methods = {
+      ...httpMethods(channel, routes, middleware, onSkipped),
+      ...llmMethods(bag, failClosed, onSkipped),
+      ...otherMethods(bag),
+      ...providers.methods,
+    };
+  }
+
+  serve(method: string, params: unknown, call: ServedCall): unknown {
+    const run = this.#methods[method];
+    if (run === undefined) throw new Error(`there is no ${method} to call`);
+    return run(params, call);
+  }
+}
+
+function httpMethods(
+  channel: Channel,
+  routes: readonly RequestHandler[],
+  middleware: readonly MiddlewareRun[],
+  onLate: (error: unknown) => void,
+): Record<string, Method> {
+  const run = (handler: RequestHandler, request: CrossingRequest, call: ServedCall): unknown =>
+    runRemote(channel, handler, request, call, onLate);
+  return {
+    route: ({ index, request }, call) => run(at(routes, index), request, call),
+    middleware: ({ index, request }, call) => run(at(middleware, index).handler, request, call),
+  };
+}
+
+function llmMethods(
+  bag: Contributions,
+  failClosed: boolean,
+  onSkipped: (error: unknown) => void,
+): Record<string, Method> {
+  const requests = new LlmRequests();
+  const chain = new HookChain(bag.hooks, failClosed, onSkipped);
+  const strategies = [...bag.strategies.values()];
+  interface About {
+    readonly about: CrossingLlmRequest;
+  }
+  return {
+    hook: ({ about, name, subject }: About & { name: HookName; subject: HookSubject }, { signal }) =>
+      chain.run(name, requests.take(about, signal), name === 'onError' ? asError(subject) : subject),
+    evaluate: (
+      { about, index, response }: About & { index: number; response: LlmResponse | null },
+      { signal },
+    ) => {
+      const request = requests.take(about, signal);
+      const evaluator = at(bag.evaluators, index);
+      return response === null
+        ? evaluator.input?.(request)
+        : evaluator.output?.(request, deepFreeze(response));
+    },
+    select: async (
+      { about, index, candidates, load }: About & { index: number; candidates: Candidate[]; load: RouteLoad },
+      { signal },
+    ) => {
+      const request = requests.take(about, signal);
+      const chosen = await at(strategies, index).select(request, deepFreeze(candidates), deepFreeze(load));
+      return typeof chosen === 'object' && chosen !== null ? chosen.id : chosen;
+    },
+    observe: ({ index, result }: { index: number; result: RouteResult }) =>
+      nothing(at(strategies, index).observe?.(deepFreeze(result))),
+  };
+}
+
+function otherMethods(bag: Contributions): Record<string, Method> {
+  return {
+    listTools: ({ index }) => at(bag.toolRuntimes, index).listTools(),
+    callTool: ({ index, name, args, call, wantsProgress }, { signal, emit }) => {
+      const progress = (value: ToolProgress): void => emit('progress', value);
+      const whole = { ...(call as ToolCall), signal, ...(wantsProgress && { progress }) };
+      return at(bag.toolRuntimes, index).callTool(name, args, Object.freeze(whole));
+    },
+    export: ({ index, batch }: { index: number; batch: CallRecord[] }) =>
+      nothing(at(bag.exporters, index).export(deepFreeze(batch))),
+    flush: ({ index }) => nothing(at(bag.exporters, index).flush?.()),
+    authenticate: ({ index, request }) => at(bag.authProviders, index).authenticate(toAuthRequest(request)),
+    reserve: ({ index, estimate }: { index: number; estimate: UsageEstimate }) =>
+      at(bag.authProviders, index).reserve?.(deepFreeze(estimate)),
+    settle: ({ index, ticket, outcome }: { index: number; ticket: StorageValue; outcome: UsageOutcome }) =>
+      nothing(at(bag.authProviders, index).settle?.(ticket, outcome)),
+    storageCall: ({ method, args }: { method: string; args: readonly unknown[][] }) => {
+      const backend = bag.storageBackend as unknown as Record<string, (...values: unknown[]) => unknown>;
+      return backend[method]?.(...args.map(([value]) => value));
+    },
+  };
+}
+
+function describe(bag: Contributions, middleware: readonly MiddlewareRun[]): Description {
+  return {
+    routes: bag.routes.map(({ method, path }) => ({ method, path })),
+    middleware: middleware.map(({ path }) => ({ path })),
+    hooks: HOOKS.filter((name) => bag.hooks.some((hooks: LlmHooks) => hooks[name] !== undefined)),
+    strategies: [...bag.strategies].map(([name, { observe }]) => ({ name, observes: observe !== undefined })),
+    toolRuntimes: bag.toolRuntimes.length,
+    evaluators: bag.evaluators.map(({ name, mode, input, output, window }) => ({
+      name,
+      mode,
+      input: input !== undefined,
+      output: output !== undefined,
+      ...(window !== undefined && { window: window === Number.POSITIVE_INFINITY ? 'all' : window }),
+    })),
+    exporters: bag.exporters.map(({ name, flush }) => ({ name, flushes: flush !== undefined })),
+    authProviders: bag.authProviders.map(({ name, reserve }) => ({
+      name,
+      keepsAccounts: reserve !== undefined,
+    })),
+    providers: [...bag.providers].map(([name, { chat, languageModel, embeddingModel }]) => ({
+      name,
+      chat: chat !== undefined,
+      languageModel: languageModel !== undefined,
+      embeddingModel: embeddingModel !== undefined,
+    })),
+    storageBackend: bag.storageBackend === null ? null : { closes: bag.storageBackend.close !== undefined },
+  };
+}
+
+/** The handlers of one registration as Express composes them. */
+function composed(path: string, handlers: readonly RequestHandler[]): RequestHandler {
+  const [first, ...rest] = handlers;
+  if (first !== undefined && rest.length === 0) return first;
+  const route: unknown = Router()
+    .route(path)
+    .all(...handlers);
+  return (req, res, next) => (route as { dispatch: RequestHandler }).dispatch(req, res, next);
+}
+
+/** Handlers that follow each other on one path, as one. */
+function middlewareRuns(
+  entries: readonly MiddlewareContribution[],
+  failClosed: boolean,
+  onSkipped: (error: unknown) => void,
+): MiddlewareRun[] {
+  const runs: { path: MiddlewareContribution['path']; handlers: RequestHandler[] }[] = [];
+  for (const { path, handler } of entries) {
+    const last = runs.at(-1);
+    if (last !== undefined && String(last.path) === String(path)) last.handlers.push(handler);
+    else runs.push({ path, handlers: [handler] });
+  }
+  return runs.map(({ path, handlers }) => ({ path, handler: inTurn(handlers, failClosed, onSkipped) }));
+}
+
+/** One that fails is skipped, as each would be on its own; the last one's failure is that of the call. */
+function inTurn(
+  handlers: readonly RequestHandler[],
+  failClosed: boolean,
+  onSkipped: (error: unknown) => void,
+): RequestHandler {
+  const [only, ...rest] = handlers;
+  if (only !== undefined && rest.length === 0) return only;
+  return async (req, res, next) => {
+    for (const [index, handler] of handlers.entries()) {
+      try {
+        await new Promise<void>((resolve, reject) => {
+          const step = (error?: unknown): void =>
+            error == null || error === 'route' || error === 'router' ? resolve() : reject(error);
+          const returned: unknown = handler(req, res, step);
+          if (returned instanceof Promise) returned.catch(reject);
+        });
+      } catch (thrown) {
+        const isAnswer = clientErrorStatus(thrown) !== undefined;
+        if (isAnswer || failClosed || index === handlers.length - 1 || res.headersSent) throw thrown;
+        onSkipped(thrown);
+      }
+    }
+    next();
+  };
+}
+
+function toAuthRequest(fields: Omit<AuthRequest, 'get'>): AuthRequest {
+  const headers = Object.assign(Object.create(null), fields.headers) as AuthRequest['headers'];
+  return deepFreeze({
+    ...fields,
+    headers,
+    get(name: string) {
+      const value = headers[name.toLowerCase()];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+  });
+}
+
+function asError(subject: unknown): HookSubject {
+  return { error: unpackError((subject as { error: PackedError }).error) };
+}
+
+/** What a plugin returns where nobody expects anything does not have to cross. */
+async function nothing(value: unknown): Promise<void> {
+  await value;
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new Error(`there is no contribution ${index}`);
+  return item;
+}

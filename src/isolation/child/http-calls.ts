@@ -1,0 +1,127 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { Channel, ServedCall } from '../channel/channel.ts';
+import type { CrossingBody, CrossingRequest, HandedOn } from '../protocol.ts';
+import { createMessages, type Messages } from './messages.ts';
+
+/** What became of a request: answered (its body may still be on its way), or handed on. */
+export type HttpOutcome = { readonly next: null } | { readonly next: HandedOn };
+
+/** Told of what breaks after a request has been handed on or answered. */
+export type OnLate = (error: unknown) => void;
+
+/** Runs a handler for a request that the gateway has sent. Rejects with what it throws before it has answered. */
+export function runRemote(
+  channel: Channel,
+  handler: RequestHandler,
+  request: CrossingRequest,
+  call: ServedCall,
+  onLate: OnLate,
+): Promise<HttpOutcome> {
+  const messages = createMessages(request, {
+    openBody: () => {
+      const body = channel.accept(request.stream);
+      call.emit('pull', null);
+      return body;
+    },
+    sendHead: (head) => {
+      const stream = channel.open();
+      call.emit('head', { ...head, stream: stream.id });
+      return stream;
+    },
+  });
+  return new Exchange(messages, request, onLate).run(handler, call.signal);
+}
+
+class Exchange {
+  readonly #messages: Messages;
+  readonly #request: CrossingRequest;
+  readonly #onLate: OnLate;
+  readonly #givenBody: unknown;
+  readonly #outcome = Promise.withResolvers<HttpOutcome>();
+  #over = false;
+
+  constructor(messages: Messages, request: CrossingRequest, onLate: OnLate) {
+    this.#messages = messages;
+    this.#request = request;
+    this.#onLate = onLate;
+    this.#givenBody = messages.req.body;
+  }
+
+  run(handler: RequestHandler, signal: AbortSignal): Promise<HttpOutcome> {
+    const { req, res, socket } = this.#messages;
+    signal.addEventListener('abort', () => socket.destroy(), { once: true });
+    res.once('finish', () => this.#settle({ next: null }));
+    res.on('error', this.#onLate);
+    try {
+      const returned: unknown = handler(req as unknown as Request, res as unknown as Response, this.#next);
+      if (returned instanceof Promise) returned.catch(this.#fail);
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+    return this.#outcome.promise;
+  }
+
+  readonly #next = (argument?: unknown): void => {
+    if (argument != null && argument !== 'route' && argument !== 'router') this.#fail(argument);
+    else if (this.#over) this.#onLate(new Error('next() was called twice, or after the answer'));
+    else if (this.#messages.res.headersSent)
+      this.#onLate(new Error('next() was called after the answer had begun'));
+    else this.#handOn();
+  };
+
+  #handOn(): void {
+    try {
+      this.#settle({ next: changes(this.#messages, this.#request, this.#givenBody) });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  readonly #fail = (thrown: unknown): void => {
+    if (this.#over) {
+      this.#onLate(thrown);
+      return;
+    }
+    this.#over = true;
+    // Half an answer must not be taken for a whole one.
+    if (this.#messages.res.headersSent) this.#messages.socket.destroy();
+    this.#outcome.reject(thrown);
+  };
+
+  #settle(outcome: HttpOutcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#outcome.resolve(outcome);
+  }
+}
+
+/** @throws Error for what a handler did that has no effect on the other side of the channel */
+function changes({ req, res }: Messages, before: CrossingRequest, givenBody: unknown): HandedOn {
+  for (const method of ['write', 'end', 'writeHead'] as const) {
+    if (!Object.hasOwn(res, method)) continue;
+    throw new Error(
+      `saw middleware that replaces res.${method}() and hands on; expected none that changes answers of others, which do not pass through a plugin's own process: run the plugin inline`,
+    );
+  }
+  const { url = before.url, method = before.method } = req;
+  const answer = res.getHeaders() as NonNullable<HandedOn['answer']>;
+  const headers = req.headers as Record<string, string | string[]>;
+  const setHeaders = Object.fromEntries(
+    Object.entries(headers).filter(([name, value]) => String(before.headers[name]) !== String(value)),
+  );
+  const removedHeaders = Object.keys(before.headers).filter((name) => headers[name] === undefined);
+  return {
+    ...(url !== before.url && { url }),
+    ...(method !== before.method && { method }),
+    ...(Object.keys(setHeaders).length > 0 && { setHeaders }),
+    ...(removedHeaders.length > 0 && { removedHeaders }),
+    ...(req.body !== givenBody && { body: toCrossing(req.body) }),
+    ...(res.statusCode !== before.status && { status: res.statusCode }),
+    ...(JSON.stringify(answer) !== JSON.stringify(before.answer) && { answer }),
+  };
+}
+
+function toCrossing(body: unknown): CrossingBody {
+  if (body instanceof Uint8Array) return { base64: Buffer.from(body).toString('base64') };
+  return { json: body };
+}

@@ -1,0 +1,205 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Duplex, type Readable } from 'node:stream';
+import express from 'express';
+import { createApp } from '../../http/app.ts';
+import type { CrossingBody, CrossingHead, CrossingRequest } from '../protocol.ts';
+
+/** What a handler's request and response need of the gateway. */
+export interface MessagePorts {
+  /** Asks for the request's body, once. */
+  readonly openBody: () => Readable;
+  /** Tells the head of the answer; what is returned takes the body. */
+  readonly sendHead: (
+    head: Omit<CrossingHead, 'stream'>,
+  ) => NodeJS.WritableStream & { destroy(error?: Error): void };
+}
+
+/** A request and its response in the plugin's process: Node's own classes with Express's methods, without a network. */
+export interface Messages {
+  readonly req: RemoteRequest;
+  readonly res: RemoteResponse;
+  readonly socket: RemoteSocket;
+}
+
+/** Of the connection between gateway and client, which the gateway manages. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding']);
+
+/** What the two messages take for their socket. What is written to it is the answer's body. */
+export class RemoteSocket extends Duplex {
+  readonly remoteAddress: string;
+  readonly remoteFamily: string;
+  readonly encrypted: boolean;
+  /** Set with the head: no body is written before it. */
+  body: ReturnType<MessagePorts['sendHead']> | null = null;
+
+  constructor({ ip, encrypted }: CrossingRequest) {
+    super({ allowHalfOpen: true, autoDestroy: false });
+    this.remoteAddress = ip;
+    this.remoteFamily = ip.includes(':') ? 'IPv6' : 'IPv4';
+    this.encrypted = encrypted;
+    // A client that is gone is an event, not an exception.
+    this.on('error', () => undefined);
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.body === null) done(new Error('the body came before the head'));
+    else this.body.write(chunk as unknown as string, encoding, done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.body?.destroy();
+    done(error);
+  }
+
+  setTimeout(_ms?: number, _listener?: () => void): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}
+
+/** The request: Node's class, its body asked of the gateway when somebody reads it. */
+export class RemoteRequest extends IncomingMessage {
+  readonly id: string;
+  readonly identity: unknown;
+  declare body: unknown;
+
+  constructor(socket: RemoteSocket, request: CrossingRequest, openBody: MessagePorts['openBody']) {
+    super(socket as unknown as Socket);
+    this.id = request.id;
+    this.identity = request.identity;
+    this.method = request.method;
+    this.url = request.url;
+    this.httpVersion = request.httpVersion;
+    this.headers = { ...request.headers } as IncomingMessage['headers'];
+    this.rawHeaders = Object.entries(request.headers).flatMap(([name, value]) => [name, String(value)]);
+    [this.httpVersionMajor = 1, this.httpVersionMinor = 1] = request.httpVersion.split('.').map(Number);
+    // On the object itself: Express replaces the prototype when a whole application is mounted.
+    this._read = request.stream !== null ? readOnce(this, openBody) : endAtOnce;
+    this.complete = request.stream === null;
+  }
+}
+
+/** The response: Node's class, which writes its head to the gateway as data and its body unframed. */
+export class RemoteResponse extends ServerResponse<RemoteRequest> {
+  constructor(req: RemoteRequest, socket: RemoteSocket, sendHead: MessagePorts['sendHead']) {
+    super(req);
+    this.sendDate = false;
+    this.shouldKeepAlive = false;
+    captureHead(this as unknown as HeadInternals, socket, sendHead);
+    // Interim answers would come among the body.
+    Object.assign(this, { writeContinue: noop, writeProcessing: noop, writeEarlyHints: noop });
+    this.assignSocket(socket as unknown as Socket);
+    socket.on('drain', () => this.emit('drain'));
+    this.on('finish', () => {
+      socket.body?.end();
+      this.detachSocket(socket as unknown as Socket);
+      this.emit('close');
+    });
+  }
+}
+
+const app = createApp();
+for (const [prototype, methods] of [
+  [RemoteRequest.prototype, express.request],
+  [RemoteResponse.prototype, express.response],
+] as const) {
+  Object.defineProperties(prototype, Object.getOwnPropertyDescriptors(methods));
+  Object.defineProperty(prototype, 'app', { value: app, configurable: true, writable: true });
+}
+
+/** Makes both, linked as Express links them. */
+export function createMessages(request: CrossingRequest, ports: MessagePorts): Messages {
+  const socket = new RemoteSocket(request);
+  const req = new RemoteRequest(socket, request, ports.openBody);
+  const res = new RemoteResponse(req, socket, ports.sendHead);
+  const { originalUrl, baseUrl, params } = request;
+  Object.assign(req, { res, originalUrl, baseUrl, params });
+  Object.assign(res, { locals: Object.create(null) });
+  for (const [name, value] of Object.entries(request.answer)) res.setHeader(name, value);
+  res.statusCode = request.status;
+  if (request.body !== undefined) giveBody(req, request.body);
+  return { req, res, socket };
+}
+
+/** A body that has been read: parsers find the request at its end, and leave it as it is. */
+function giveBody(req: RemoteRequest, body: CrossingBody): void {
+  req.body = 'json' in body ? body.json : Buffer.from(body.base64, 'base64');
+  req.readable = false;
+}
+
+interface HeadInternals {
+  statusCode: number;
+  statusMessage: string;
+  chunkedEncoding: boolean;
+  readonly _header: string;
+  _headerSent: boolean;
+  /** Every head is written through this one method of `OutgoingMessage`. */
+  _storeHeader(firstLine: string, fields: unknown): void;
+}
+
+function captureHead(res: HeadInternals, socket: RemoteSocket, sendHead: MessagePorts['sendHead']): void {
+  const store = res._storeHeader;
+  res._storeHeader = (firstLine, fields) => {
+    store.call(res, firstLine, fields);
+    res.chunkedEncoding = false;
+    // It has been sent, though not to the socket.
+    res._headerSent = true;
+    const { statusCode: status, statusMessage: message } = res;
+    socket.body = sendHead({ status, message, headers: headersOf(res._header) });
+  };
+}
+
+/** From the text that Node made of them: it has them in every form that a handler can give them in. */
+function headersOf(head: string): string[] {
+  return head
+    .split('\r\n')
+    .slice(1, -2)
+    .flatMap((line) => {
+      const colon = line.indexOf(':');
+      const name = line.slice(0, colon);
+      return HOP_BY_HOP.has(name.toLowerCase()) ? [] : [name, line.slice(colon + 2)];
+    });
+}
+
+function readOnce(req: RemoteRequest, openBody: MessagePorts['openBody']): () => void {
+  let body: Readable | null = null;
+  return () => {
+    if (body !== null) {
+      body.resume();
+      return;
+    }
+    body = openBody();
+    body.on('data', (chunk) => {
+      if (!req.push(chunk)) body?.pause();
+    });
+    body.on('end', () => {
+      req.complete = true;
+      req.push(null);
+    });
+    body.on('error', () => req.destroy());
+  };
+}
+
+function endAtOnce(this: IncomingMessage): void {
+  this.push(null);
+}
+
+function noop(): void {}

@@ -1,0 +1,142 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { Channel } from '../channel/channel.ts';
+import type { CrossingBody, CrossingHead, CrossingRequest, HandedOn } from '../protocol.ts';
+import { parseHead, parseOutcome } from './description.ts';
+
+/** Gives the channel to the plugin's process, once there is one that is ready. */
+export type Connect = () => Channel | Promise<Channel>;
+
+/** A request as the gateway's server makes it. */
+type GatewayRequest = Request & { readonly id?: string; readonly identity?: unknown };
+
+/** A handler that has its request answered, or looked at, by the plugin's process. */
+export function proxyHandler(
+  connect: Connect,
+  method: 'route' | 'middleware',
+  index: number,
+): RequestHandler {
+  return async (req, res, next) => {
+    const outcome = await new Crossing(await connect(), req, res).run(method, index);
+    if (outcome === null) return;
+    apply(outcome, req, res);
+    next();
+  };
+}
+
+class Crossing {
+  readonly #channel: Channel;
+  readonly #req: GatewayRequest;
+  readonly #res: Response;
+  readonly #stream: number | null;
+
+  constructor(channel: Channel, req: GatewayRequest, res: Response) {
+    this.#channel = channel;
+    this.#req = req;
+    this.#res = res;
+    this.#stream = hasUnreadBody(req) ? channel.reserveStream() : null;
+  }
+
+  async run(method: string, index: number): Promise<HandedOn | null> {
+    const gone = new AbortController();
+    const onClose = (): void => gone.abort(new Error('the client has gone'));
+    this.#res.once('close', onClose);
+    try {
+      const result = await this.#channel.call(
+        method,
+        { index, request: this.#describe() },
+        { signal: gone.signal, onEvent: this.#onEvent },
+      );
+      return parseOutcome(result).next;
+    } catch (error) {
+      // Whoever hung up, or had its answer already because time was up, waits for nothing.
+      if (gone.signal.aborted) return null;
+      throw error;
+    } finally {
+      this.#res.off('close', onClose);
+    }
+  }
+
+  readonly #onEvent = (event: string, value: unknown): void => {
+    if (event === 'pull') this.#sendBody();
+    else if (event === 'head') this.#answer(parseHead(value));
+  };
+
+  #sendBody(): void {
+    if (this.#stream === null) return;
+    const body = this.#channel.open(this.#stream);
+    this.#req.once('error', (error) => body.destroy(error));
+    this.#req.pipe(body);
+  }
+
+  #answer({ status, message, headers, stream }: CrossingHead): void {
+    const res = this.#res;
+    const body = this.#channel.accept(stream);
+    if (res.headersSent || res.destroyed) {
+      body.destroy();
+      return;
+    }
+    replaceHeaders(res, headers);
+    res.statusCode = status;
+    if (message !== '') res.statusMessage = message;
+    res.once('close', () => body.destroy());
+    // Half an answer must not be taken for a whole one.
+    body.once('error', () => res.destroy());
+    body.pipe(res);
+    // A head whose body is still to come, as an event stream's: the client waits for it.
+    setImmediate(() => {
+      if (!res.headersSent && !res.destroyed) res.flushHeaders();
+    });
+  }
+
+  #describe(): CrossingRequest {
+    const req = this.#req;
+    const { method, url, originalUrl, baseUrl, params, httpVersion } = req;
+    return {
+      id: req.id ?? '',
+      method,
+      url,
+      originalUrl,
+      baseUrl,
+      params: { ...params },
+      headers: req.headers as CrossingRequest['headers'],
+      httpVersion,
+      ip: req.socket.remoteAddress ?? '',
+      encrypted: 'encrypted' in req.socket,
+      identity: req.identity ?? null,
+      answer: this.#res.getHeaders() as CrossingRequest['answer'],
+      status: this.#res.statusCode,
+      body: req.body === undefined ? undefined : toCrossing(req.body),
+      stream: this.#stream,
+    };
+  }
+}
+
+/** The head is the whole head: what is not in it was taken away. */
+function replaceHeaders(res: Response, headers: readonly string[]): void {
+  for (const name of res.getHeaderNames()) res.removeHeader(name);
+  for (let i = 0; i + 1 < headers.length; i += 2) res.appendHeader(headers[i] ?? '', headers[i + 1] ?? '');
+}
+
+function apply(changes: HandedOn, req: Request, res: Response): void {
+  const { url, method, setHeaders, removedHeaders, body, status, answer } = changes;
+  if (url !== undefined) req.url = url;
+  if (method !== undefined) req.method = method;
+  Object.assign(req.headers, setHeaders);
+  for (const name of removedHeaders ?? []) delete req.headers[name];
+  if (body !== undefined) req.body = 'json' in body ? body.json : Buffer.from(body.base64, 'base64');
+  if (status !== undefined) res.statusCode = status;
+  if (answer === undefined) return;
+  for (const name of res.getHeaderNames()) if (!Object.hasOwn(answer, name)) res.removeHeader(name);
+  for (const [name, value] of Object.entries(answer)) res.setHeader(name, value);
+}
+
+function hasUnreadBody(req: GatewayRequest): boolean {
+  if (req.body !== undefined || req.readableEnded) return false;
+  const { 'content-length': length, 'transfer-encoding': encoding } = req.headers;
+  return encoding !== undefined || (length !== undefined && length !== '0');
+}
+
+function toCrossing(body: unknown): CrossingBody {
+  if (body instanceof Uint8Array) return { base64: Buffer.from(body).toString('base64') };
+  return { json: body };
+}
