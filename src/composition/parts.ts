@@ -139,6 +139,7 @@ function createHost(parts: HostParts): PluginHost {
     settled: parts.settled,
     onRolledBack: (plugin, cause) => onOperatorAction({ kind: 'giveUp', plugin, cause }),
     storage: namespaced(store, 'quarantine'),
+    sharedStorage: () => namespaced(host.pipeline.storage, 'quarantine'),
     gatewayPaths: ['/healthz', '/readyz', '/metrics', MCP_PATH, ...dataPlane.paths],
     compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
     createContext: createContextFactory({
