@@ -84,7 +84,7 @@ export function createParts(options: PartsOptions): GatewayParts {
   const store = openSqliteStore({ dir: config.dataDir, clock: Date });
   const host: PluginHost = createHost({
     ...options,
-    settled: () => http.settled(),
+    settled: async () => void (await Promise.all([http.settled(), mcp.settled()])),
     containment,
     dataPlane,
     mcp,
