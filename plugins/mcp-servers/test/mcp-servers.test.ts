@@ -148,10 +148,11 @@ describe('mcp-servers', () => {
     const { client } = await serve(t, { every: STDIO });
     const seen: number[] = [];
     await client.callTool(
-      { name: 'every__trigger-long-running-operation', arguments: { duration: 0.2, steps: 2 } },
+      { name: 'every__trigger-long-running-operation', arguments: { duration: 0.3, steps: 3 } },
       { onprogress: ({ progress }) => seen.push(progress) },
     );
-    assert.deepEqual(seen, [1, 2]);
+    // The last report may be overtaken by the result, which ends the call.
+    assert.deepEqual(seen.slice(0, 2), [1, 2]);
   });
 
   it('answers a call that takes too long with a tool error, and keeps the server', async (t) => {
