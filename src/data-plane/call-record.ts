@@ -20,5 +20,6 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
     startedAt: call.startedAt,
     totalMs: answer.elapsedMs(),
     firstByteMs: answer.firstByteMs,
+    trace: call.trace,
   });
 }

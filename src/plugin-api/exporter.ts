@@ -1,4 +1,5 @@
 import type { LlmSurface, LlmUsage } from './llm.ts';
+import type { TraceContext } from './trace.ts';
 
 /** One finished LLM call. */
 export interface CallRecord {
@@ -20,6 +21,8 @@ export interface CallRecord {
   readonly startedAt: number;
   readonly totalMs: number;
   readonly firstByteMs: number | null;
+  /** The client's trace, or one that has begun with the call. */
+  readonly trace: TraceContext | null;
 }
 
 /**

@@ -33,13 +33,13 @@ export async function embed(
   model: EmbeddingModelV4,
   { values, dimensions, format }: EmbeddingRequest,
   group: string,
-  abortSignal: AbortSignal,
+  scope: { readonly headers: Record<string, string>; readonly abortSignal: AbortSignal },
 ): Promise<ProviderResponse> {
   const parallel = (await model.supportsParallelCalls) ? MAX_PARALLEL : 1;
   const batches = inBatches(values, (await model.maxEmbeddingsPerCall) ?? values.length);
   const results: EmbeddingModelV4Result[] = [];
   for (const some of inBatches(batches, parallel)) {
-    const options = { abortSignal, ...(dimensions === undefined ? {} : { dimensions }) };
+    const options = { ...scope, ...(dimensions === undefined ? {} : { dimensions }) };
     results.push(...(await Promise.all(some.map((batch) => model.doEmbed({ ...options, values: batch })))));
   }
   for (const { warnings } of results) refuseUnsupported(warnings);
