@@ -38,9 +38,8 @@ export function addTrace(target: string[], trace: TraceContext): void {
   if (trace.state !== null) target.push('tracestate', trace.state);
 }
 
-/** The headers that pass the trace on, none without one. */
-export function traceHeaders(trace: TraceContext | null): Record<string, string> {
-  if (trace === null) return {};
+/** The headers that pass the trace on. */
+export function traceHeaders(trace: TraceContext): Record<string, string> {
   const { state } = trace;
   return { traceparent: toTraceparent(trace), ...(state === null ? {} : { tracestate: state }) };
 }

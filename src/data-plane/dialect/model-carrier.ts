@@ -49,7 +49,7 @@ export class ModelCarrier implements Carrier {
     const model = await this.#make(call.id, this.#deployment);
     const options = {
       ...(await toModelOptions(asked, model, client)),
-      headers: traceHeaders(call.trace),
+      ...(call.trace === null ? {} : { headers: traceHeaders(call.trace) }),
       abortSignal: controller.signal,
     };
     const body = new CrossingBody(client, call.surface, answerContext(call, this.#deployment.model));

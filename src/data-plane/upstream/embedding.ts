@@ -1,4 +1,9 @@
-import type { EmbeddingModelV4, EmbeddingModelV4Result, SharedV4Warning } from '@ai-sdk/provider';
+import type {
+  EmbeddingModelV4,
+  EmbeddingModelV4CallOptions,
+  EmbeddingModelV4Result,
+  SharedV4Warning,
+} from '@ai-sdk/provider';
 import { GatewayError } from '../../errors.ts';
 import type { ProviderResponse } from '../../plugin-api/provider.ts';
 import type { JsonObject } from '../json-value.ts';
@@ -33,7 +38,7 @@ export async function embed(
   model: EmbeddingModelV4,
   { values, dimensions, format }: EmbeddingRequest,
   group: string,
-  scope: { readonly headers: Record<string, string>; readonly abortSignal: AbortSignal },
+  scope: Pick<EmbeddingModelV4CallOptions, 'headers' | 'abortSignal'>,
 ): Promise<ProviderResponse> {
   const parallel = (await model.supportsParallelCalls) ? MAX_PARALLEL : 1;
   const batches = inBatches(values, (await model.maxEmbeddingsPerCall) ?? values.length);

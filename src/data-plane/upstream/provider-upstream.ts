@@ -60,7 +60,8 @@ export class ProviderUpstream implements Upstream {
     if (embeddingModel === null) throw new Error(`no method of the provider serves ${call.surface.path}`);
     const wanted = readEmbeddingRequest(call.request.body);
     const model = await embeddingModel(call.id, this.#deployment);
-    const scope = { headers: traceHeaders(call.trace), abortSignal: controller.signal };
+    const headers = call.trace === null ? {} : { headers: traceHeaders(call.trace) };
+    const scope = { ...headers, abortSignal: controller.signal };
     return embed(model, wanted, this.#deployment.group, scope);
   }
 }
