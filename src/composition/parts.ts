@@ -68,7 +68,13 @@ export function createParts(options: PartsOptions): GatewayParts {
   const watchdog = createWatchdog(options, containment, tombstoneDir);
   const metrics = createMetrics();
   const outbound = createOutboundPolicy(config.outbound);
-  const dataPlane = createDataPlane({ deployments, routing, bodyLimit: server.bodyLimit, log });
+  const dataPlane = createDataPlane({
+    deployments,
+    routing,
+    bodyLimit: server.bodyLimit,
+    log,
+    stats: metrics.calls,
+  });
   const mcp = createMcpEndpoint({
     bodyLimit: server.bodyLimit,
     listenHost: server.host,

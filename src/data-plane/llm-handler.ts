@@ -1,6 +1,7 @@
 import type { Logger } from 'winston';
 import { type GatewayError, toError } from '../errors.ts';
 import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
+import type { CallStats } from '../telemetry/call-stats.ts';
 import { ClientGoneError } from '../wire/body.ts';
 import { toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
@@ -27,6 +28,7 @@ export interface LlmHandlerOptions {
   /** Bytes. */
   readonly bodyLimit: number;
   readonly log: Logger;
+  readonly stats: CallStats;
 }
 
 /** Serves the calls of every {@link Surface}. */
@@ -35,12 +37,14 @@ export class LlmHandler {
   readonly #trial: Trial;
   readonly #bodyLimit: number;
   readonly #log: Logger;
+  readonly #stats: CallStats;
 
   constructor(options: LlmHandlerOptions) {
     this.#router = options.router;
     this.#trial = new Trial(options);
     this.#bodyLimit = options.bodyLimit;
     this.#log = options.log;
+    this.#stats = options.stats;
   }
 
   /** Serves one call. Never rejects: every failure has become an answer. */
@@ -64,6 +68,7 @@ export class LlmHandler {
     }
     if (call === null) return;
     if (call.reserved !== null) settle(call, call.reserved, failure);
+    this.#stats.count(call, failure?.code ?? null);
     if (pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
   }
 
