@@ -72,6 +72,7 @@ export function createParts(options: PartsOptions): GatewayParts {
     deployments,
     routing,
     bodyLimit: server.bodyLimit,
+    toolLimits: config.tools,
     log,
     stats: metrics.calls,
   });
@@ -84,7 +85,7 @@ export function createParts(options: PartsOptions): GatewayParts {
   const store = openSqliteStore({ dir: config.dataDir, clock: Date });
   const host: PluginHost = createHost({
     ...options,
-    settled: () => http.settled(),
+    settled: async () => void (await Promise.all([http.settled(), mcp.settled()])),
     containment,
     dataPlane,
     mcp,
@@ -139,6 +140,7 @@ function createHost(parts: HostParts): PluginHost {
     settled: parts.settled,
     onRolledBack: (plugin, cause) => onOperatorAction({ kind: 'giveUp', plugin, cause }),
     storage: namespaced(store, 'quarantine'),
+    sharedStorage: () => namespaced(host.pipeline.storage, 'quarantine'),
     gatewayPaths: ['/healthz', '/readyz', '/metrics', MCP_PATH, ...dataPlane.paths],
     compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
     createContext: createContextFactory({

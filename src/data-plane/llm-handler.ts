@@ -10,6 +10,7 @@ import { toCallRecord } from './call-record.ts';
 import { ClientAnswer } from './client-answer.ts';
 import { deliverHookAnswer, deliverUnread, deliverWhole, isUnread } from './deliver.ts';
 import { JsonBody } from './json-body.ts';
+import type { JsonObject } from './json-value.ts';
 import { assertMayUse } from './models.ts';
 import { readRequestBody } from './request-body.ts';
 import { reserve, settle } from './reservation.ts';
@@ -17,6 +18,8 @@ import type { Router } from './routing/router.ts';
 import { assertGuarded } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
 import { maskRequest } from './text/request-text.ts';
+import { RoundAnswer } from './tool-loop/round-answer.ts';
+import { assertToolsHeader, runTools, TOOLS_HEADER, type ToolLoopLimits } from './tool-loop/tool-loop.ts';
 import { type Routed, Trial } from './trial.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
 
@@ -27,6 +30,7 @@ export interface LlmHandlerOptions {
   readonly keepAliveMs: number;
   /** Bytes. */
   readonly bodyLimit: number;
+  readonly toolLimits: ToolLoopLimits;
   readonly log: Logger;
   readonly stats: CallStats;
 }
@@ -36,6 +40,7 @@ export class LlmHandler {
   readonly #router: Router;
   readonly #trial: Trial;
   readonly #bodyLimit: number;
+  readonly #toolLimits: ToolLoopLimits;
   readonly #log: Logger;
   readonly #stats: CallStats;
 
@@ -43,6 +48,7 @@ export class LlmHandler {
     this.#router = options.router;
     this.#trial = new Trial(options);
     this.#bodyLimit = options.bodyLimit;
+    this.#toolLimits = options.toolLimits;
     this.#log = options.log;
     this.#stats = options.stats;
   }
@@ -54,6 +60,7 @@ export class LlmHandler {
     res: GatewayResponse,
     pipeline: Pipeline,
   ): Promise<void> {
+    if (req.headers[TOOLS_HEADER] !== undefined) return this.#handleWithTools(surface, req, res, pipeline);
     const answer = new ClientAnswer(req, res);
     let call: Call | null = null;
     let failure: GatewayError | null = null;
@@ -66,8 +73,61 @@ export class LlmHandler {
     } catch (thrown) {
       failure = this.#fail(surface, req, answer, call, thrown);
     }
-    if (call === null) return;
-    if (call.reserved !== null) settle(call, call.reserved, failure);
+    if (call !== null) this.#account(call, failure);
+  }
+
+  /** The client has the gateway run tools: each round is a call of its own. */
+  async #handleWithTools(
+    surface: Surface,
+    req: GatewayRequest,
+    res: GatewayResponse,
+    pipeline: Pipeline,
+  ): Promise<void> {
+    const answer = new RoundAnswer(req, res);
+    try {
+      assertToolsHeader(req.headers[TOOLS_HEADER], surface);
+      answer.beginWait();
+      const body = await readRequestBody(req, surface, this.#bodyLimit);
+      answer.endWait();
+      // The rounds are different requests: an upstream would answer the second one as it has answered the first.
+      delete req.headers['idempotency-key'];
+      await runTools({
+        id: req.id,
+        surface,
+        identity: req.identity,
+        tools: pipeline.tools,
+        answer,
+        limits: this.#toolLimits,
+        request: body.guarded(),
+        serve: (round) => this.#serveRound(surface, req, answer, pipeline, round),
+      });
+    } catch (thrown) {
+      answer.passOn();
+      this.#fail(surface, req, answer, null, thrown);
+    }
+  }
+
+  async #serveRound(
+    surface: Surface,
+    req: GatewayRequest,
+    answer: RoundAnswer,
+    pipeline: Pipeline,
+    request: JsonObject,
+  ): Promise<void> {
+    const call = new Call(surface, req, answer, pipeline, JsonBody.of(request, surface));
+    let failure: GatewayError | null = null;
+    try {
+      await this.#serve(call);
+    } catch (thrown) {
+      failure = this.#fail(surface, req, answer, call, thrown);
+    }
+    this.#account(call, failure);
+  }
+
+  /** What is left to be done for a call that is over. */
+  #account(call: Call, failure: GatewayError | null): void {
+    const { reserved, pipeline } = call;
+    if (reserved !== null) settle(call, reserved, failure);
     this.#stats.count(call, failure?.code ?? null);
     if (pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
   }
