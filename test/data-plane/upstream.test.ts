@@ -260,7 +260,14 @@ describe('the record of a call', () => {
     const usage = { promptTokens: 9, completionTokens: 3, totalTokens: 12 };
     assert.deepEqual(
       records.map(
-        ({ startedAt: _at, totalMs: _total, firstByteMs: _first, trace: _trace, ...record }) => record,
+        ({
+          startedAt: _at,
+          totalMs: _total,
+          firstByteMs: _first,
+          firstTokenMs: _token,
+          trace: _trace,
+          ...record
+        }) => record,
       ),
       [
         { ...RECORD, stream: false, status: 200, error: null, usage },
@@ -275,11 +282,14 @@ describe('the record of a call', () => {
 const RECORD = {
   id: 'req-1',
   surface: 'chat.completions',
+  operation: 'chat',
   model: 'gpt-4o',
+  upstreamModel: 'gpt-4o',
   deployment: 'gpt-4o/0',
   provider: 'openai',
   identity: 'team',
   attempts: 1,
+  costUsd: null,
 };
 
 /** The end of the body is missing, but not `[DONE]`: the answer is complete. */
