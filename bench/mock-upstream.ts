@@ -45,6 +45,14 @@ export function serveMock(port: number): Server {
   }).listen(port, '127.0.0.1', 4096);
 }
 
+/** Where it listens. */
+export function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string')
+    throw new Error('expected a server that listens on a port');
+  return address.port;
+}
+
 /** @param head the first bytes of the body */
 function answer(socket: Socket, head: string): void {
   const model = /"model":"bench-(burst|paced)-(\d+)(?:-(\d+))?"/.exec(head);

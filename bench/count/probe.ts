@@ -1,9 +1,10 @@
 // Loaded into the gateway's process with `--import`. Counts what requests cost there, on demand of the parent process.
 import { type Profiler, Session } from 'node:inspector/promises';
+import { setImmediate } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
 
 /** What the parent asks for. */
-export type ProbeRequest = 'start-bytes' | 'stop-bytes' | 'start-calls' | 'stop-calls';
+export type ProbeRequest = 'start-bytes' | 'stop-bytes' | 'start-calls' | 'stop-calls' | 'live-bytes';
 
 /** Calls of one function since the start, by `file:function`. */
 export type CallCounts = Readonly<Record<string, number>>;
@@ -29,6 +30,13 @@ async function answer(request: ProbeRequest): Promise<ProbeAnswer> {
       return { kind: 'started' };
     case 'stop-bytes':
       return { kind: 'bytes', bytes: allocated() - bytesBefore };
+    case 'live-bytes':
+      // What finalizers let go is only collected the second time.
+      for (let times = 0; times < 3; times++) {
+        globalThis.gc?.();
+        await setImmediate();
+      }
+      return { kind: 'bytes', bytes: allocated() };
     case 'start-calls':
       await session.post('Profiler.enable');
       await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });

@@ -5,17 +5,24 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SystemName } from '../systems.ts';
 import { BODIES } from '../workloads.ts';
-import { type Cost, countCost } from './gateway.ts';
+import { type Cost, countCost } from './cost.ts';
 
 const BUDGET_FILE = join(import.meta.dirname, 'budget.json');
-/** Allocated bytes differ a little from run to run: hash tables grow, and a timer may fire. */
-const TOLERANCE = 1.03;
 
-const WORKLOADS: readonly { readonly name: string; readonly system: SystemName; readonly body: Buffer }[] = [
-  { name: 'json', system: 'gateway', body: BODIES.json },
-  { name: 'json with ten plugins', system: 'plugins', body: BODIES.json },
-  { name: 'json with twenty no-op plugins', system: 'noop', body: BODIES.json },
-  { name: 'sse of 100 events', system: 'gateway', body: BODIES.sse },
+interface CountedWorkload {
+  readonly name: string;
+  readonly system: SystemName;
+  readonly body: Buffer;
+  /** How much more bytes than budgeted are allowed: several times as much as runs were seen to differ. */
+  readonly tolerance: number;
+}
+
+const WORKLOADS: readonly CountedWorkload[] = [
+  { name: 'json', system: 'gateway', body: BODIES.json, tolerance: 0.005 },
+  { name: 'json with ten plugins', system: 'plugins', body: BODIES.json, tolerance: 0.005 },
+  { name: 'json with twenty no-op plugins', system: 'noop', body: BODIES.json, tolerance: 0.005 },
+  // How many events one read of a socket brings is up to the machine.
+  { name: 'sse of 100 events', system: 'gateway', body: BODIES.sse, tolerance: 0.15 },
 ];
 
 type Budget = Readonly<Record<string, Cost>>;
@@ -24,17 +31,18 @@ const isUpdate = process.argv.includes('--update');
 const budget = isUpdate ? {} : (JSON.parse(readFileSync(BUDGET_FILE, 'utf8')) as Budget);
 const measured: Record<string, Cost> = {};
 const problems: string[] = [];
-for (const { name, system, body } of WORKLOADS) {
-  const cost = await countCost(system, body);
+for (const workload of WORKLOADS) {
+  const { name } = workload;
+  const cost = await countCost(workload.system, workload.body);
   measured[name] = cost;
   console.log(`${name}: ${cost.calls} calls, ${cost.bytes} bytes per request`);
-  if (!isUpdate) problems.push(...compare(name, cost, budget[name]));
+  if (!isUpdate) problems.push(...compare(workload, cost, budget[name]));
 }
 if (isUpdate) writeFileSync(BUDGET_FILE, `${JSON.stringify(measured, null, 2)}\n`);
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
-function compare(name: string, cost: Cost, allowed: Cost | undefined): string[] {
+function compare({ name, tolerance }: CountedWorkload, cost: Cost, allowed: Cost | undefined): string[] {
   if (allowed === undefined)
     return [`${name}: not in the budget; run with --update and look at the difference`];
   const problems: string[] = [];
@@ -43,8 +51,10 @@ function compare(name: string, cost: Cost, allowed: Cost | undefined): string[] 
       `${name}: ${cost.calls} calls per request, allowed are ${allowed.calls}:${more(cost, allowed)}`,
     );
   }
-  if (cost.bytes > allowed.bytes * TOLERANCE) {
-    problems.push(`${name}: ${cost.bytes} bytes per request, allowed are ${allowed.bytes} and 3 %`);
+  if (cost.bytes > allowed.bytes * (1 + tolerance)) {
+    problems.push(
+      `${name}: ${cost.bytes} bytes per request, allowed are ${allowed.bytes} and ${tolerance * 100} %`,
+    );
   }
   return problems;
 }

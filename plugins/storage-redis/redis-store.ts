@@ -10,6 +10,7 @@ const SCAN_COUNT = 1000;
 
 /** The operations of a store as commands; those that read and write in one are scripts, which the server runs alone. */
 export class RedisStore implements StorageBackend {
+  readonly shared = true;
   readonly #connection: Connection;
   readonly #prefix: string;
 

@@ -68,7 +68,13 @@ export function createParts(options: PartsOptions): GatewayParts {
   const watchdog = createWatchdog(options, containment, tombstoneDir);
   const metrics = createMetrics();
   const outbound = createOutboundPolicy(config.outbound);
-  const dataPlane = createDataPlane({ deployments, routing, bodyLimit: server.bodyLimit, log });
+  const dataPlane = createDataPlane({
+    deployments,
+    routing,
+    bodyLimit: server.bodyLimit,
+    toolLimits: config.tools,
+    log,
+  });
   const mcp = createMcpEndpoint({
     bodyLimit: server.bodyLimit,
     listenHost: server.host,
@@ -78,7 +84,7 @@ export function createParts(options: PartsOptions): GatewayParts {
   const store = openSqliteStore({ dir: config.dataDir, clock: Date });
   const host: PluginHost = createHost({
     ...options,
-    settled: () => http.settled(),
+    settled: async () => void (await Promise.all([http.settled(), mcp.settled()])),
     containment,
     dataPlane,
     mcp,
@@ -133,6 +139,7 @@ function createHost(parts: HostParts): PluginHost {
     settled: parts.settled,
     onRolledBack: (plugin, cause) => onOperatorAction({ kind: 'giveUp', plugin, cause }),
     storage: namespaced(store, 'quarantine'),
+    sharedStorage: () => namespaced(host.pipeline.storage, 'quarantine'),
     gatewayPaths: ['/healthz', '/readyz', '/metrics', MCP_PATH, ...dataPlane.paths],
     compile: createPipelineCompiler({ containment, exports, embedded: store, adaptBackend: toStorage }),
     createContext: createContextFactory({

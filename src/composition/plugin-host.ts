@@ -8,6 +8,7 @@ import { GatewayError, toError } from '../errors.ts';
 import type { PluginLoader } from '../isolation/tier-loader.ts';
 import type { PluginAbortError } from '../lifecycle/abort.ts';
 import { checkHealth } from '../lifecycle/health.ts';
+import { QuarantineBoard } from '../lifecycle/quarantine-board.ts';
 import { QuarantineStore, type StoredQuarantine } from '../lifecycle/quarantine-store.ts';
 import type { PluginRecord } from '../lifecycle/record.ts';
 import { PluginRegistry } from '../lifecycle/registry.ts';
@@ -31,6 +32,7 @@ import type { Staged } from './next-generation.ts';
 import { type LoaderOptions, loadHeld, loadPlugins } from './plugin-loader.ts';
 import { realLockfile } from './plugin-lock.ts';
 import { pluginWarnings } from './plugin-warnings.ts';
+import { QuarantineFollower } from './quarantine-follower.ts';
 import type { ReloadScope } from './reload-plan.ts';
 import { Reloader } from './reloader.ts';
 import { Retirement } from './retirement.ts';
@@ -39,6 +41,9 @@ import { Turns } from './turns.ts';
 
 /** Longest wait for one plugin's `healthCheck`, unless calls into plugins may take even less. */
 const HEALTH_TIMEOUT_MS = 5000;
+
+/** What is quarantined in one replica takes so long at most to be so in all. */
+const FOLLOW_INTERVAL_MS = 2000;
 
 export interface PluginHostOptions {
   readonly config: GatewayConfig;
@@ -49,6 +54,8 @@ export interface PluginHostOptions {
   readonly ledger: PluginLedger;
   /** Where sticky quarantines are kept. */
   readonly storage: Storage;
+  /** The same in the store of the current pipeline, which replicas may share. */
+  readonly sharedStorage: () => Storage;
   /** Express patterns that the gateway serves itself. */
   readonly gatewayPaths: readonly string[];
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
@@ -82,6 +89,7 @@ export class PluginHost {
   readonly #starter: Starter;
   readonly #supervisor: Supervisor;
   readonly #quarantines: QuarantineStore;
+  readonly #follower: QuarantineFollower;
   readonly #snapshots: Snapshots;
   readonly #retirement: Retirement;
   readonly #reloader: Reloader;
@@ -95,7 +103,19 @@ export class PluginHost {
     this.#options = options;
     this.#claims = new Claims(options.gatewayPaths);
     this.#registry = new PluginRegistry(log);
-    this.#quarantines = new QuarantineStore(storage, log);
+    const board = new QuarantineBoard({
+      storage: () => (this.#registry.records.some(bringsSharedStore) ? options.sharedStorage() : null),
+      keepsStore: (plugin) => keepsStore(this.#registry.get(plugin)),
+    });
+    this.#quarantines = new QuarantineStore({ storage, board, log });
+    this.#follower = new QuarantineFollower({
+      board,
+      log,
+      intervalMs: FOLLOW_INTERVAL_MS,
+      find: (plugin) => this.#registry.get(plugin),
+      quarantine: (record, cause) => this.#supervisor.quarantine(record, cause),
+      release: (plugin) => this.release(plugin),
+    });
     this.#snapshots = new Snapshots({ except: realLockfile(config.plugins.lockfile) });
     this.#starter = this.#createStarter(this.#registry, () => this.#claims);
     this.#supervisor = new Supervisor({
@@ -160,6 +180,7 @@ export class PluginHost {
       await this.#restoreQuarantines();
       await this.#starter.startAll();
       this.#begun.resolve();
+      await this.#follower.begin();
     } catch (error) {
       await this.stop();
       throw error;
@@ -169,6 +190,7 @@ export class PluginHost {
   /** Lets exporters send what is left, then stops every plugin in reverse order. Never rejects. */
   async stop(): Promise<void> {
     this.#begun.resolve();
+    await this.#follower.end();
     await this.#turns.alone(async () => {
       const { config, containment, exports, log } = this.#options;
       await this.#retirement.over();
@@ -407,4 +429,14 @@ export class PluginHost {
     if (record !== undefined) return record;
     throw new GatewayError('not_found', `There is no plugin "${name}"`);
   }
+}
+
+function bringsSharedStore({ bag }: PluginRecord): boolean {
+  return bag?.storageBackend?.shared === true;
+}
+
+function keepsStore(record: PluginRecord | undefined): boolean {
+  if (record === undefined) return false;
+  const { bag, metadata } = record;
+  return bag?.storageBackend != null || metadata?.capabilities?.includes('STORAGE_BACKEND') === true;
 }

@@ -49,6 +49,7 @@ export function loadConfig(input: ConfigInput): GatewayConfig {
   const config = {
     cwd: input.cwd,
     server: readServer(read, input.cores ?? availableParallelism()),
+    tools: { maxRounds: read(VARIABLES.toolRounds), timeoutMs: read(VARIABLES.toolTimeoutMs) },
     admin: { key: read(VARIABLES.adminKey) },
     log: {
       level: read(VARIABLES.logLevel),

@@ -9,6 +9,7 @@ export interface GatewayConfig {
   /** The working directory: relative specifiers and packages are resolved from here. */
   readonly cwd: string;
   readonly server: ServerConfig;
+  readonly tools: ToolsConfig;
   readonly admin: { readonly key: Secret | null };
   readonly log: LogConfig;
   readonly debug: boolean;
@@ -30,6 +31,12 @@ export interface ServerConfig {
   readonly drainTimeoutMs: number;
   /** Processes that share the port. */
   readonly workers: number;
+}
+
+/** How far the gateway goes in running tools for one request. */
+export interface ToolsConfig {
+  readonly maxRounds: number;
+  readonly timeoutMs: number;
 }
 
 export interface LogConfig {

@@ -10,6 +10,8 @@ import { listing, optional, type Variable, type VariableDoc, variable } from './
 const MAX_DELAY_MS = 2_147_483_647;
 /** V8's longest string: a body above it could be received and never be read. */
 const MAX_BODY_BYTES = 536_870_888;
+/** Each is a request to a model, with all that came before in it. */
+const MAX_TOOL_ROUNDS = 100;
 /** How often a cool-down may double; its longest must still fit a timer. */
 const MAX_COOLDOWN_GROWTH = 32;
 
@@ -40,7 +42,7 @@ export type Variables = Fields<'host' | 'dataDir', string> &
   Fields<'failureMode', FailureMode> &
   Fields<'startupTimeoutMs' | 'shutdownTimeoutMs' | 'callTimeoutMs' | 'stallTimeoutMs', number> &
   Fields<'memoryLimit' | 'probationMs' | 'failureThreshold' | 'failureWindowMs' | 'cooldownMs', number> &
-  Fields<'port' | 'bodyLimit' | 'drainTimeoutMs', number> &
+  Fields<'port' | 'bodyLimit' | 'drainTimeoutMs' | 'toolRounds' | 'toolTimeoutMs', number> &
   Fields<'workers', number | 'auto'> &
   Fields<'isolation', IsolationPolicy> &
   Fields<'permissions', PermissionGrants> &
@@ -184,6 +186,18 @@ export const VARIABLES: Variables = Object.freeze({
     'longest drain on SIGTERM, in milliseconds',
     '30000',
     parse.integer(0, MAX_DELAY_MS, 'milliseconds'),
+  ),
+  toolRounds: variable(
+    'LLMROUTER_TOOLS_MAX_ROUNDS',
+    'rounds of tool calls that the gateway runs for one request with x-llmrouter-tools',
+    '8',
+    parse.integer(1, MAX_TOOL_ROUNDS),
+  ),
+  toolTimeoutMs: variable(
+    'LLMROUTER_TOOLS_TIMEOUT_MS',
+    'time after which such a request begins no further round and its tools are aborted, in milliseconds',
+    '120000',
+    delay,
   ),
   adminKey: optional('LLMROUTER_ADMIN_KEY', 'bearer key of /admin/*', parse.bearerKey, {
     note: 'unset: those paths answer 404',

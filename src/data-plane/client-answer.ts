@@ -3,11 +3,15 @@ import { type GatewayError, toErrorBody } from '../errors.ts';
 import type { UpstreamSaid } from '../wire/dialect.ts';
 import { sendError, setAdvice } from '../wire/error-response.ts';
 import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
-import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import { type GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { StreamFraming } from './framing.ts';
 
 /** The status that call records give to a client that hung up before its answer. */
 export const CLIENT_GONE_STATUS = 499;
+
+/** Past it, copying a body costs more than a second write. */
+const MAX_TEXT_BYTES = 16_384;
+const PLAIN_END = GatewayResponse.prototype.end;
 
 /** What an upstream has said of its error. */
 export interface ErrorDetails extends UpstreamSaid {
@@ -90,7 +94,11 @@ export class ClientAnswer {
     headers['content-length'] = body.length;
     headers['content-type'] ??= 'application/json';
     this.#writeHead(status, headers);
-    this.#res.end(body);
+    // Node sends a head and a text of one-byte characters in one write, and a head and a buffer in two. A middleware
+    // that has put its own `end` there gets the bytes as they are.
+    if (body.length <= MAX_TEXT_BYTES && this.#res.end === PLAIN_END)
+      this.#res.end(body.toString('latin1'), 'latin1');
+    else this.#res.end(body);
   }
 
   openStream(status: number, headers: OutgoingHttpHeaders, framing: StreamFraming): void {

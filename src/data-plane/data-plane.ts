@@ -10,6 +10,7 @@ import { createGroups } from './routing/group.ts';
 import { Router } from './routing/router.ts';
 import type { Random } from './routing/shuffle.ts';
 import { SURFACES } from './surface/table.ts';
+import type { ToolLoopLimits } from './tool-loop/tool-loop.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 
 export type { DataPlaneHandler } from './handlers.ts';
@@ -27,9 +28,12 @@ export interface DataPlaneOptions {
   readonly random?: Random;
   /** How often a client hears of a stream whose first event is late. Default: 15 000. */
   readonly keepAliveMs?: number;
+  /** How far the gateway goes in running tools for one request. Default: 8 rounds, 120 000 ms. */
+  readonly toolLimits?: ToolLoopLimits;
 }
 
 const KEEP_ALIVE_MS = 15_000;
+const TOOL_LIMITS: ToolLoopLimits = { maxRounds: 8, timeoutMs: 120_000 };
 
 /** The LLM surfaces of the gateway: see README.md, "Paths". */
 export interface DataPlane {
@@ -61,7 +65,7 @@ export interface DataPlane {
  */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { routing, bodyLimit, log, clock = () => performance.now(), random = Math.random } = options;
-  const { keepAliveMs = KEEP_ALIVE_MS } = options;
+  const { keepAliveMs = KEEP_ALIVE_MS, toolLimits = TOOL_LIMITS } = options;
   const deployments = options.deployments.length === 0 ? [ECHO] : options.deployments;
   const upstreams = new Upstreams(createEchoProvider(Date.now));
   const groups = createGroups(deployments, routing, (config, candidate) =>
@@ -69,7 +73,14 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   );
   const models = toModels(groups);
   const router = new Router({ groups, routing, random, now: clock, log });
-  const llm = new LlmHandler({ router, numRetries: routing.numRetries, keepAliveMs, bodyLimit, log });
+  const llm = new LlmHandler({
+    router,
+    numRetries: routing.numRetries,
+    keepAliveMs,
+    bodyLimit,
+    toolLimits,
+    log,
+  });
   const created = Math.floor(Date.now() / 1000);
   const table = new SurfaceTable();
   table.add('/v1/models', 'GET', listModels(models, created));

@@ -7,7 +7,9 @@ import type { JsonObject } from './json-value.ts';
 import { DONE, parseEvents, type SseEvent } from './sse.ts';
 import type { StreamShape } from './surface/surface.ts';
 import { usageOf } from './surface/usage.ts';
+import { unusable } from './upstream/failure.ts';
 import { toClientHeaders } from './upstream/headers.ts';
+import type { JsonAnswer } from './upstream/json-answer.ts';
 import type { WholeAnswer } from './upstream/outcome.ts';
 
 /** An answer that is complete in memory, in the form that the client asked for, through all hooks and evaluators. */
@@ -16,12 +18,31 @@ export async function deliverWhole(call: Call, whole: WholeAnswer): Promise<void
   const stream = streamOf(call);
   if (stream !== null)
     await deliverEvents(call, stream, whole.status, headers, eventsOf(call, stream, whole));
-  else if (whole.kind === 'json') await deliverJson(call, whole.status, headers, whole.json, whole.body);
+  else if (whole.kind === 'json')
+    await deliverJson(call, whole.status, headers, read(call, whole), whole.body);
   else {
     // The upstream streamed although nobody asked for it.
     delete headers['content-type'];
     await deliverJson(call, whole.status, headers, assemble(call, whole), null);
   }
+}
+
+/** A whole answer that nobody has to read: its bytes go to the client as they came. */
+export function deliverUnread(call: Call, whole: JsonAnswer): void {
+  if (call.countsUsage) call.usage = usageOf(whole.usage());
+  call.answer.json(whole.status, toClientHeaders(whole.headers), whole.body);
+}
+
+/** Whether a whole answer can be passed on as it is. */
+export function isUnread({ llm, stream, surface }: Call): boolean {
+  const isTurned = stream && surface.stream !== null;
+  return (
+    !isTurned &&
+    llm.onChunk === null &&
+    llm.onResponse === null &&
+    llm.evaluateOutput === null &&
+    llm.observeOutput === null
+  );
 }
 
 /** The answer that an `onRequest` hook gave in place of an upstream. Whatever leaves the gateway is judged. */
@@ -121,7 +142,14 @@ function streamOf(call: Call): StreamShape | null {
 }
 
 function eventsOf(call: Call, stream: StreamShape, whole: WholeAnswer): readonly SseEvent[] {
-  return whole.kind === 'json' ? replay(call, stream, whole.json) : parseEvents(whole.body);
+  return whole.kind === 'json' ? replay(call, stream, read(call, whole)) : parseEvents(whole.body);
+}
+
+function read(call: Call, whole: JsonAnswer): JsonObject {
+  const json = whole.parse();
+  if (json === null)
+    throw unusable(call.answer.deployment, 'answered with something that is no JSON', whole.status);
+  return json;
 }
 
 function replay(call: Call, stream: StreamShape, body: JsonObject): readonly SseEvent[] {

@@ -7,8 +7,9 @@ import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import { Call } from './call.ts';
 import { toCallRecord } from './call-record.ts';
 import { ClientAnswer } from './client-answer.ts';
-import { deliverHookAnswer, deliverWhole } from './deliver.ts';
+import { deliverHookAnswer, deliverUnread, deliverWhole, isUnread } from './deliver.ts';
 import { JsonBody } from './json-body.ts';
+import type { JsonObject } from './json-value.ts';
 import { assertMayUse } from './models.ts';
 import { readRequestBody } from './request-body.ts';
 import { reserve, settle } from './reservation.ts';
@@ -16,6 +17,8 @@ import type { Router } from './routing/router.ts';
 import { assertGuarded } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
 import { maskRequest } from './text/request-text.ts';
+import { RoundAnswer } from './tool-loop/round-answer.ts';
+import { assertToolsHeader, runTools, TOOLS_HEADER, type ToolLoopLimits } from './tool-loop/tool-loop.ts';
 import { type Routed, Trial } from './trial.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
 
@@ -26,6 +29,7 @@ export interface LlmHandlerOptions {
   readonly keepAliveMs: number;
   /** Bytes. */
   readonly bodyLimit: number;
+  readonly toolLimits: ToolLoopLimits;
   readonly log: Logger;
 }
 
@@ -34,12 +38,14 @@ export class LlmHandler {
   readonly #router: Router;
   readonly #trial: Trial;
   readonly #bodyLimit: number;
+  readonly #toolLimits: ToolLoopLimits;
   readonly #log: Logger;
 
   constructor(options: LlmHandlerOptions) {
     this.#router = options.router;
     this.#trial = new Trial(options);
     this.#bodyLimit = options.bodyLimit;
+    this.#toolLimits = options.toolLimits;
     this.#log = options.log;
   }
 
@@ -50,6 +56,7 @@ export class LlmHandler {
     res: GatewayResponse,
     pipeline: Pipeline,
   ): Promise<void> {
+    if (req.headers[TOOLS_HEADER] !== undefined) return this.#handleWithTools(surface, req, res, pipeline);
     const answer = new ClientAnswer(req, res);
     let call: Call | null = null;
     let failure: GatewayError | null = null;
@@ -62,9 +69,55 @@ export class LlmHandler {
     } catch (thrown) {
       failure = this.#fail(surface, req, answer, call, thrown);
     }
-    if (call === null) return;
-    if (call.reserved !== null) settle(call, call.reserved, failure);
-    if (pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
+    if (call !== null) account(call, failure);
+  }
+
+  /** The client has the gateway run tools: each round is a call of its own. */
+  async #handleWithTools(
+    surface: Surface,
+    req: GatewayRequest,
+    res: GatewayResponse,
+    pipeline: Pipeline,
+  ): Promise<void> {
+    const answer = new RoundAnswer(req, res);
+    try {
+      assertToolsHeader(req.headers[TOOLS_HEADER], surface);
+      answer.beginWait();
+      const body = await readRequestBody(req, surface, this.#bodyLimit);
+      answer.endWait();
+      // The rounds are different requests: an upstream would answer the second one as it has answered the first.
+      delete req.headers['idempotency-key'];
+      await runTools({
+        id: req.id,
+        surface,
+        identity: req.identity,
+        tools: pipeline.tools,
+        answer,
+        limits: this.#toolLimits,
+        request: body.guarded(),
+        serve: (round) => this.#serveRound(surface, req, answer, pipeline, round),
+      });
+    } catch (thrown) {
+      answer.passOn();
+      this.#fail(surface, req, answer, null, thrown);
+    }
+  }
+
+  async #serveRound(
+    surface: Surface,
+    req: GatewayRequest,
+    answer: RoundAnswer,
+    pipeline: Pipeline,
+    request: JsonObject,
+  ): Promise<void> {
+    const call = new Call(surface, req, answer, pipeline, JsonBody.of(request, surface));
+    let failure: GatewayError | null = null;
+    try {
+      await this.#serve(call);
+    } catch (thrown) {
+      failure = this.#fail(surface, req, answer, call, thrown);
+    }
+    account(call, failure);
   }
 
   /** The phases of a call, in their order. */
@@ -72,7 +125,7 @@ export class LlmHandler {
     const { llm } = call;
     call.prepare();
     assertGuarded(call.surface, call.pipeline.llm);
-    const response = await applyRequestHooks(call);
+    const response = llm.onRequest === null ? null : await applyRequestHooks(call, llm.onRequest);
     assertMayUse(call.identity, call.body.model);
     if (response !== null) {
       await deliverHookAnswer(call, response);
@@ -82,7 +135,9 @@ export class LlmHandler {
     if (call.pipeline.accounts !== null) await reserve(call, call.pipeline.accounts, this.#router);
     const routed = await this.#trial.run(call);
     call.answered = routed !== null;
-    if (routed !== null) await deliver(call, routed);
+    // The common answer: nothing is awaited for it.
+    if (routed?.kind === 'json' && isUnread(call)) deliverUnread(call, routed);
+    else if (routed !== null) await deliver(call, routed);
   }
 
   #fail(
@@ -110,10 +165,18 @@ export class LlmHandler {
   }
 }
 
+/** What is left to be done for a call that is over. */
+function account(call: Call, failure: GatewayError | null): void {
+  const { reserved, pipeline } = call;
+  if (reserved !== null) settle(call, reserved, failure);
+  if (pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
+}
+
 /** Resolves to the answer that a hook gave, `null` when the call goes on. */
-async function applyRequestHooks(call: Call): Promise<Readonly<Record<string, unknown>> | null> {
-  const { onRequest } = call.llm;
-  if (onRequest === null) return null;
+async function applyRequestHooks(
+  call: Call,
+  onRequest: NonNullable<LlmPhases['onRequest']>,
+): Promise<Readonly<Record<string, unknown>> | null> {
   const before = call.request;
   const { request, response } = await onRequest(before);
   if (request.body !== before.body) call.body = JsonBody.of(request.body, call.surface);

@@ -1,5 +1,6 @@
 import type { Logger } from 'winston';
 import { GatewayError } from '../errors.ts';
+import type { LlmPhases } from '../pipeline/types.ts';
 import type { LlmUsage } from '../plugin-api/llm.ts';
 import type { RouteDecision } from '../plugin-api/routing.ts';
 import type { Call } from './call.ts';
@@ -98,7 +99,8 @@ export class Trial {
     const failed: Deployment[] = [];
     let last: UpstreamFailure | null = null;
     while (failed.length <= this.#numRetries) {
-      const choice = await this.#choose(call, group, failed, last);
+      const chosen = this.#choose(call, group, failed, last);
+      const choice = chosen instanceof Promise ? await chosen : chosen;
       if (choice === null) break;
       if (last !== null && !(await this.#prepareRetry(call, group, choice, failed))) break;
       if (call.answer.gone) return null;
@@ -120,7 +122,7 @@ export class Trial {
     group: Group,
     failed: readonly Deployment[],
     last: UpstreamFailure | null,
-  ): Promise<Choice | null> {
+  ): Choice | null | Promise<Choice | null> {
     return this.#router.choose(group, {
       pipeline: call.pipeline,
       call,
@@ -150,7 +152,7 @@ export class Trial {
 
   async #try(call: Call, choice: Choice, pass: Pass): Promise<Routed | null | UpstreamFailure> {
     const { deployment } = choice;
-    await this.#announce(call, choice, pass);
+    if (call.llm.onRoute !== null) await this.#announce(call, call.llm.onRoute, choice, pass);
     call.answer.attempts++;
     call.answer.deployment = deployment.candidate.id;
     call.candidate = deployment.candidate;
@@ -192,9 +194,12 @@ export class Trial {
   }
 
   /** Hooks that must not be skipped may refuse. */
-  async #announce(call: Call, { deployment, decision }: Choice, pass: Pass): Promise<void> {
-    const { onRoute } = call.llm;
-    if (onRoute === null) return;
+  async #announce(
+    call: Call,
+    onRoute: NonNullable<LlmPhases['onRoute']>,
+    { deployment, decision }: Choice,
+    pass: Pass,
+  ): Promise<void> {
     try {
       await onRoute(call.request, decision);
     } catch (error) {
@@ -283,7 +288,7 @@ async function play(call: Call, sink: EventSink | null): Promise<void> {
 /** For a strategy that learns. Streams have been read as they passed. */
 function usageIn(call: Call, outcome: AttemptOutcome): LlmUsage | null {
   if (!call.observed) return null;
-  if (outcome.kind === 'json') return usageOf(outcome.json);
+  if (outcome.kind === 'json') return usageOf(outcome.usage());
   const { stream } = call.surface;
   return outcome.kind === 'events' && stream !== null ? usageInEvents(stream, outcome.body) : null;
 }

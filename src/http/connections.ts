@@ -108,10 +108,13 @@ export class Connections {
 
   /**
    * Resolves when all requests that run now have ended. Of several on one connection it waits for the last, whose
-   * answer goes out after theirs.
+   * answer goes out after theirs. Streams of MCP may wait for notifications for ever: their calls are known elsewhere.
    */
   async settled(): Promise<void> {
-    const running = [...this.#open.values()].map(({ exchange }) => exchange).filter(isRunning);
+    const exchanges = [...this.#open.values()].map(({ exchange }) => exchange);
+    const running = exchanges
+      .filter(isRunning)
+      .filter(({ res }) => res.surface !== 'mcp' || !res.headersSent);
     await Promise.all(running.map(({ res }) => new Promise((resolve) => res.once('close', resolve))));
   }
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ROUTE_METHODS } from '../contributions.ts';
 import { toError } from '../errors.ts';
 import type { Storage, StorageValue } from '../plugin-api/storage.ts';
+import type { QuarantineBoard } from './quarantine-board.ts';
 import type { Silhouette } from './silhouette.ts';
 
 /** A sticky quarantine as it is kept across restarts. */
@@ -42,13 +43,23 @@ const STORED: z.ZodType<StoredQuarantine> = z.object({
   specifier: z.string().optional(),
 });
 
-/** Keeps sticky quarantines across restarts, by plugin name. */
+export interface QuarantineStoreOptions {
+  /** The embedded store: what it holds is needed before any plugin has started. */
+  readonly storage: Storage;
+  /** Where other replicas are told. */
+  readonly board: QuarantineBoard;
+  readonly log: Logger;
+}
+
+/** Keeps sticky quarantines across restarts, by plugin name, and tells other replicas of them. */
 export class QuarantineStore {
   readonly #storage: Storage;
+  readonly #board: QuarantineBoard;
   readonly #log: Logger;
 
-  constructor(storage: Storage, log: Logger) {
+  constructor({ storage, board, log }: QuarantineStoreOptions) {
     this.#storage = storage;
+    this.#board = board;
     this.#log = log;
   }
 
@@ -75,24 +86,26 @@ export class QuarantineStore {
 
   /** Never rejects: the quarantine holds in this process whatever the store says, but that must not go unnoticed. */
   async save(name: string, quarantine: StoredQuarantine): Promise<void> {
-    await this.#logged(name, async () => {
+    await this.#logged(name, 'it will not survive a restart', async () => {
       // One quarantine on top of another must not let the code run that the first keeps from it.
       const specifier = quarantine.specifier ?? (await this.load(name))?.specifier;
       const entry = specifier === undefined ? quarantine : { ...quarantine, specifier };
       await this.#storage.set(name, entry as unknown as StorageValue);
     });
+    await this.#logged(name, 'other replicas do not follow', () => this.#board.post(name, quarantine));
   }
 
-  /** @throws when the store cannot forget it: a release that a restart would undo is none */
+  /** @throws when a store cannot forget it: a release that a restart or another replica would undo is none */
   async remove(name: string): Promise<void> {
+    await this.#board.remove(name);
     await this.#storage.delete(name);
   }
 
-  async #logged(plugin: string, write: () => Promise<unknown>): Promise<void> {
+  async #logged(plugin: string, effect: string, write: () => Promise<unknown>): Promise<void> {
     try {
       await write();
     } catch (error) {
-      this.#log.error('the quarantine could not be stored; it will not survive a restart', {
+      this.#log.error(`the quarantine could not be stored; ${effect}`, {
         event: 'quarantine_not_stored',
         plugin,
         error: toError(error),

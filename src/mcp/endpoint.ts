@@ -30,6 +30,8 @@ export interface McpEndpoint {
   handle(req: GatewayRequest, res: GatewayResponse, pipeline: Pipeline): Promise<void>;
   /** Tells the clients that the list of tools may be another one now. */
   toolsChanged(): void;
+  /** Resolves when the answers of all calls that run now are out. */
+  settled(): Promise<void>;
   /** Ends the streams that wait for notifications, lets running calls finish, then ends all sessions. Never rejects. */
   close(): Promise<void>;
 }
@@ -51,6 +53,7 @@ export function createMcpEndpoint(options: McpOptions): McpEndpoint {
       await (await service).handle(req, res, pipeline);
     },
     toolsChanged: () => void service?.then((loaded) => loaded.toolsChanged()),
+    settled: async () => (await service)?.settled(),
     close: async () => (await service)?.close(),
   };
 }

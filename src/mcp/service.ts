@@ -82,6 +82,10 @@ class Service implements McpService {
     }
   }
 
+  async settled(): Promise<void> {
+    await Promise.all(this.#calls);
+  }
+
   async close(): Promise<void> {
     for (const { transport } of this.#sessions.conversations) transport.closeStandaloneSSEStream();
     await Promise.all(this.#calls);

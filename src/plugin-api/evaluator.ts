@@ -35,6 +35,11 @@ type Judged = Verdict | undefined | void | Promise<Verdict | undefined | void>;
  *   name: 'no-secrets', mode: 'block',
  *   input: (request) => JSON.stringify(request.body).includes('BEGIN PRIVATE KEY')
  *     ? { action: 'block', message: 'The prompt holds a private key' } : { action: 'pass' },
+ *   output: (_request, { text }) => {
+ *     const spans = [...text.matchAll(/password: \S+/g)].map(({ 0: found, index }) => (
+ *       { start: index, end: index + found.length, replacement: 'password: ***' }));
+ *     return { action: 'mask', spans };
+ *   },
  * });
  * ```
  */

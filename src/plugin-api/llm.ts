@@ -89,6 +89,8 @@ export type LlmChunk = Readonly<Record<string, unknown>>;
  * const tokens = context.metrics.counter('tokens', { labelNames: ['model'] });
  * app.llm({
  *   onRequest: ({ body }) => ({ body: { ...body, user: 'gateway' } }),
+ *   onChunk: (_request, event) =>
+ *     event.type === 'text' ? { ...event, text: event.text.replaceAll('colour', 'color') } : event,
  *   onResponse: ({ model }, { usage }) => tokens.inc({ model }, usage?.totalTokens ?? 0),
  * });
  * ```

@@ -56,6 +56,11 @@ export interface Storage {
  * ```
  */
 export interface StorageBackend {
+  /**
+   * True: what one replica stores, others see. The gateway then shares more than what plugins store: sticky quarantines
+   * hold in all replicas. Default: false.
+   */
+  readonly shared?: boolean;
   get(key: string): StorageValue | undefined | Promise<StorageValue | undefined>;
   set(key: string, value: StorageValue, options?: StorageOptions): void | Promise<void>;
   delete(key: string): boolean | Promise<boolean>;

@@ -169,6 +169,21 @@ test('keys show in no print of the configuration', (t) => {
   assert.ok(!JSON.stringify(deployments).includes('sk-azure'));
 });
 
+test('a deployment may have no Responses API', (t) => {
+  const yaml = `model_list:
+  - {model_name: a, litellm_params: {model: b, use_chat_completions_api: true}}
+  - {model_name: c, litellm_params: {model: d}, model_info: {mode: chat}}`;
+  assert.deepEqual(
+    loadYaml(t, yaml).deployments.map(({ responsesOverChat }) => responsesOverChat),
+    [true, false],
+  );
+  const wrong = 'model_list: [{model_name: a, litellm_params: {model: b, use_chat_completions_api: maybe}}]';
+  assert.match(
+    problemsOf(() => loadYaml(t, wrong)).join(),
+    /use_chat_completions_api: got "maybe", expected true or false/,
+  );
+});
+
 test('numbers may come from the environment', (t) => {
   const yaml =
     'model_list: [{model_name: a, litellm_params: {model: os.environ/M, rpm: os.environ/RPM, timeout: os.environ/T}}]';

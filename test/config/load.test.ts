@@ -192,6 +192,8 @@ const ROWS: Readonly<Record<string, Row>> = {
     bad: ['0', '-1', 'all', '1025'],
   },
   LLMROUTER_BODY_LIMIT: number((c) => c.server.bodyLimit, 10_485_760, 1, 536_870_888),
+  LLMROUTER_TOOLS_MAX_ROUNDS: number((c) => c.tools.maxRounds, 8, 1, 100),
+  LLMROUTER_TOOLS_TIMEOUT_MS: number((c) => c.tools.timeoutMs, 120_000, 1, MAX_DELAY),
   LLMROUTER_DRAIN_TIMEOUT_MS: number((c) => c.server.drainTimeoutMs, 30_000, 0, MAX_DELAY),
   LLMROUTER_ADMIN_KEY: {
     get: (config) => config.admin.key?.reveal() ?? null,

@@ -7,7 +7,7 @@ import type { MaskSpan } from '../../src/plugin-api/evaluator.ts';
 import type { LlmResponse } from '../../src/plugin-api/llm.ts';
 import { chat, dataOf, deployment, post, postTo, type ServedPlane, serve } from '../support/data-plane.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
-import { responseOf, responseStream, textStream } from '../support/streams.ts';
+import { anthropicMessage, responseOf, responseStream, textStream, typed } from '../support/streams.ts';
 import {
   chatStream,
   DONE,
@@ -217,11 +217,66 @@ describe('a stream that block evaluators judge', () => {
     assert.equal(args.join(''), '{"q":"***"}');
   });
 
+  it('is masked on /v1/messages, thoughts and the input of tools too', async (t) => {
+    const block = (index: number, start: object, ...deltas: object[]): string[] => [
+      typed('content_block_start', { index, content_block: start }),
+      ...deltas.map((each) => typed('content_block_delta', { index, delta: each })),
+      typed('content_block_stop', { index }),
+    ];
+    const thought = (thinking: string): object => ({ type: 'thinking_delta', thinking });
+    const input = (json: string): object => ({ type: 'input_json_delta', partial_json: json });
+    const parts = [
+      typed('message_start', { message: anthropicMessage('', { content: [], stop_reason: null }) }),
+      ...block(0, { type: 'thinking', thinking: '', signature: '' }, thought('the s'), thought('ecret?')),
+      ...block(
+        1,
+        { type: 'tool_use', id: 't', name: 'f', input: {} },
+        input('{"q":"the se'),
+        input('cret","n":1}'),
+      ),
+      typed('message_delta', { delta: { stop_reason: 'tool_use' }, usage: { output_tokens: 3 } }),
+      typed('message_stop'),
+    ];
+    const { url, upstream } = await gateway(t, { judge: maskSecret, provider: 'anthropic' }, stream(parts));
+    const ask = { model: 'gpt-4o', max_tokens: 9, messages: [] };
+    const body = await (await postTo(url, '/v1/messages', JSON.stringify({ ...ask, stream: true }))).text();
+    assert.equal(
+      body,
+      [
+        parts[0],
+        ...block(0, { type: 'thinking', thinking: '', signature: '' }, thought('***'), thought('?')),
+        ...block(
+          1,
+          { type: 'tool_use', id: 't', name: 'f', input: {} },
+          input('{"q":"***'),
+          input('","n":1}'),
+        ),
+        ...parts.slice(-2),
+      ].join(''),
+    );
+    upstream.answer(stream(parts));
+    const whole = await (await postTo(url, '/v1/messages', JSON.stringify(ask))).json();
+    assert.partialDeepStrictEqual(whole, {
+      content: [{ thinking: '***?' }, { id: 't', name: 'f', input: { q: '***', n: 1 } }],
+    });
+  });
+
   it('that breaks leaves nothing unjudged', async (t) => {
     const { url } = await gateway(t, {}, stream([delta('half'), delta(' an answer')]));
     const response = await post(url, ASK);
     assert.equal(response.status, 502);
     assert.ok(!(await response.text()).includes('half'));
+  });
+
+  it('that has no end is given up before it fills the memory', async (t) => {
+    const { url } = await gateway(
+      t,
+      { window: Number.POSITIVE_INFINITY },
+      stream(Array.from({ length: 66 }, () => delta('x'.repeat(1024 * 1024)))),
+    );
+    const response = await post(url, ASK);
+    assert.equal(response.status, 502);
+    assert.match(await response.text(), /sent an answer that is too large/);
   });
 
   it('ends its upstream when it is refused on the way', async (t) => {
@@ -287,12 +342,13 @@ function nextTurn(): Promise<void> {
 
 interface Setup {
   readonly window?: number;
+  readonly provider?: string;
   readonly judge?: (response: LlmResponse) => ReturnType<Judge> | Promise<ReturnType<Judge>>;
 }
 
 async function gateway(
   t: TestContext,
-  { window = 256, judge = () => undefined }: Setup,
+  { window = 256, provider = 'openai', judge = () => undefined }: Setup,
   script: Script = stream([]),
 ): Promise<ServedPlane & { readonly upstream: Upstream }> {
   const upstream = await startUpstream(script);
@@ -302,7 +358,7 @@ async function gateway(
     outputWindow: window,
   };
   const served = await serve(t, {
-    deployments: [deployment(upstream.url)],
+    deployments: [deployment(upstream.url, { provider })],
     pipeline: emptyPipeline({ llm }),
   });
   return { ...served, upstream };

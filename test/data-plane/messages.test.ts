@@ -223,6 +223,19 @@ describe('a stream of /v1/messages', () => {
     assert.match(await whole.text(), /Overloaded/);
   });
 
+  it('that begins with an error is another attempt, as nothing has left', async (t) => {
+    const error = { type: 'overloaded_error', message: 'Overloaded' };
+    const overloaded = stream([typed('error', { error })]);
+    const { url } = await gateway(t, overloaded);
+    const refused = await postTo(url, '/v1/messages', ASK_STREAM);
+    assert.deepEqual([refused.status, await typeOf(refused)], [529, 'overloaded_error']);
+    const retrying = await gateway(t, overloaded, { numRetries: 1 });
+    retrying.upstream.answer(overloaded, stream(RICH_STREAM));
+    const response = await postTo(retrying.url, '/v1/messages', ASK_STREAM);
+    assert.equal(response.headers.get('x-llmrouter-attempts'), '2');
+    assert.equal(await response.text(), RICH_STREAM.join(''));
+  });
+
   it('is put together with thoughts, citations and the input of tools', async (t) => {
     const seen: LlmResponse[] = [];
     const { url } = await gateway(t, stream(RICH_STREAM), {
@@ -313,6 +326,7 @@ interface Setup {
   readonly base?: string;
   readonly deployment?: Partial<DeploymentConfig>;
   readonly allowedFails?: number;
+  readonly numRetries?: number;
 }
 
 async function gateway(
@@ -333,7 +347,7 @@ async function gateway(
         ...setup.deployment,
       }),
     ],
-    ...(setup.allowedFails === undefined ? {} : { routing: routing({ allowedFails: setup.allowedFails }) }),
+    routing: routing({ allowedFails: setup.allowedFails ?? 1000, numRetries: setup.numRetries ?? 0 }),
     pipeline: emptyPipeline({ llm: setup.llm ?? {}, export: setup.exporter ?? null }),
   });
   return { ...served, upstream };

@@ -87,6 +87,24 @@ describe('a stream', () => {
     assert.equal(JSON.parse(data.at(-1) ?? '').error.code, 'upstream_timeout');
   });
 
+  it('that begins with an error is an ordinary error, with the status that it names', async (t) => {
+    for (const [error, status, code] of [
+      [{ message: 'slow down', code: 429 }, 429, 'rate_limit_exceeded'],
+      [{ message: 'broken', type: 'server_error' }, 502, 'upstream_error'],
+    ] as const) {
+      const { url } = await gateway(t, stream([`data: ${JSON.stringify({ error })}\n\n`, DONE]));
+      const response = await post(url, chat({ stream: true }));
+      const body = (await response.json()) as { error: { code: string; message: string } };
+      assert.deepEqual([response.status, body.error.code, body.error.message], [status, code, error.message]);
+    }
+  });
+
+  it('is a stream although its first event has a member that is called error', async (t) => {
+    const odd = 'data: {"choices":[],"error":{"code":500}}\n\n';
+    const { url } = await gateway(t, stream([odd, DONE]));
+    assert.equal(await (await post(url, chat({ stream: true }))).text(), odd + DONE);
+  });
+
   it('that breaks before its first event is an ordinary error', async (t) => {
     const { url, upstream } = await gateway(t, cutStream(['data: {"ch']));
     for (const script of [cutStream(['data: {"ch']), hangUp, stream([])]) {

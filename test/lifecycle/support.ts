@@ -10,6 +10,7 @@ import { resolveMetadata } from '../../src/discovery/metadata.ts';
 import { RouteConflictError } from '../../src/errors.ts';
 import type { PluginAbortError } from '../../src/lifecycle/abort.ts';
 import { effectiveFailureMode } from '../../src/lifecycle/failure-mode.ts';
+import { QuarantineBoard } from '../../src/lifecycle/quarantine-board.ts';
 import { QuarantineStore } from '../../src/lifecycle/quarantine-store.ts';
 import { createRecord as newRecord, type PluginRecord } from '../../src/lifecycle/record.ts';
 import { PluginRegistry } from '../../src/lifecycle/registry.ts';
@@ -133,7 +134,11 @@ export function createHost(t: TestContext, plugins: readonly Plugin[], options: 
   const containment = new Containment();
   const registry = new PluginRegistry(log);
   const embedded = openStore(t);
-  const quarantines = new QuarantineStore(options.storage ?? namespaced(embedded, 'quarantine'), log);
+  const quarantines = new QuarantineStore({
+    storage: options.storage ?? namespaced(embedded, 'quarantine'),
+    board: new QuarantineBoard({ storage: () => null, keepsStore: () => false }),
+    log,
+  });
   const routes = new Map<string, string>();
   const names = createNameTable();
   const aborts: PluginAbortError[] = [];

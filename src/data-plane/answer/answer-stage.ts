@@ -1,4 +1,4 @@
-import type { LlmChunk } from '../../plugin-api/llm.ts';
+import type { LlmChunk, LlmUsage } from '../../plugin-api/llm.ts';
 import type { Call } from '../call.ts';
 import { isObject } from '../json-value.ts';
 import { DONE, type SseEvent } from '../sse.ts';
@@ -6,9 +6,12 @@ import type { StreamShape } from '../surface/surface.ts';
 import { unusable } from '../upstream/failure.ts';
 import { Assembled, StreamedResponse } from './assembled.ts';
 import { ChunkHooks } from './chunk-hooks.ts';
-import { toEntry } from './entry.ts';
+import { type Entry, toEntry } from './entry.ts';
 import { EventLine } from './event-line.ts';
 import { Parts } from './parts.ts';
+
+/** Bytes of a stream that hooks and evaluators work on. */
+const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
 
 /** The hooks and evaluators on one stream: events go in, and come out as far as everybody has agreed. */
 export class AnswerStage {
@@ -21,6 +24,7 @@ export class AnswerStage {
   /** What the event that ends the stream has said, `null` before it. */
   #end: 'complete' | 'failed' | null = null;
   #isOver = false;
+  #bytes = 0;
 
   constructor(call: Call, stream: StreamShape) {
     const { onChunk, onResponse, evaluateOutput, observeOutput, outputWindow } = call.llm;
@@ -36,9 +40,13 @@ export class AnswerStage {
   /** Takes the events of one read: hooks see each, evaluators all of them together. */
   async feed(events: readonly SseEvent[]): Promise<void> {
     for (const event of events) {
+      this.#count(event.raw);
       if (event.data === null) this.#line.push(event.raw, null);
-      else if (event.data !== DONE)
-        await this.#event(event.raw, parseChunk(this.#call.answer.deployment, event.data));
+      else if (event.data !== DONE) {
+        // Without hooks there is nothing to wait for, and no promise for each event.
+        const hooked = this.#event(event.raw, parseChunk(this.#call.answer.deployment, event.data));
+        if (hooked !== null) await hooked;
+      }
     }
     // Behind the end comes the judgement of the whole.
     if (this.#end === null && this.#line.isJudgementDue()) await this.#judge(false);
@@ -68,17 +76,34 @@ export class AnswerStage {
     return events.length === 0 ? null : joinEvents(events);
   }
 
-  async #event(raw: Buffer, chunk: LlmChunk): Promise<void> {
+  /** The texts of an answer stay in memory while it is read. */
+  #count(raw: Buffer): void {
+    this.#bytes += raw.length;
+    if (this.#bytes > MAX_WHOLE_BYTES)
+      throw unusable(this.#call.answer.deployment, 'sent an answer that is too large', null);
+  }
+
+  #event(raw: Buffer, chunk: LlmChunk): Promise<void> | null {
     const { framing } = this.#stream;
-    const reading = this.#stream.read(chunk);
-    const entry = toEntry(chunk, reading, this.#parts, framing.isLast(chunk));
+    const entry = toEntry(chunk, this.#stream.read(chunk), this.#parts, framing.isLast(chunk));
     const before = this.#call.usage;
     const usage = this.#stream.usageOf(chunk, before);
     this.#call.usage = usage;
-    if (this.#hooks !== null) await this.#hooks.apply(entry, usage === before ? null : usage);
-    else for (const piece of entry.pieces) if (!piece.isRepeat) piece.settle(piece.slot.text);
-    for (const { choice } of reading.finishes) this.#parts.finish(choice);
-    if (entry.isLast) this.#end = reading.error === null ? 'complete' : 'failed';
+    if (this.#hooks !== null) return this.#hook(this.#hooks, raw, entry, usage === before ? null : usage);
+    for (const piece of entry.pieces) if (!piece.isRepeat) piece.settle(piece.slot.text);
+    this.#push(raw, entry);
+    return null;
+  }
+
+  async #hook(hooks: ChunkHooks, raw: Buffer, entry: Entry, usage: LlmUsage | null): Promise<void> {
+    await hooks.apply(entry, usage);
+    this.#push(raw, entry);
+  }
+
+  #push(raw: Buffer, entry: Entry): void {
+    const { error, finishes } = entry.reading;
+    for (const { choice } of finishes) this.#parts.finish(choice);
+    if (entry.isLast) this.#end = error === null ? 'complete' : 'failed';
     this.#line.push(raw, entry);
   }
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'winston';
 import type { RoutingConfig } from '../../config/types.ts';
-import type { Pipeline } from '../../pipeline/types.ts';
+import type { Pipeline, StrategyPhase } from '../../pipeline/types.ts';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { Candidate, RouteDecision, RouteLoad, RouteResult } from '../../plugin-api/routing.ts';
 import type { Surface } from '../surface/surface.ts';
@@ -72,11 +72,17 @@ export class Router {
     return this.#groups.get(name);
   }
 
-  /** The deployment for the next attempt, `null` when the group has none to offer. */
-  async choose(group: Group, context: ChoiceContext): Promise<Choice | null> {
+  /** The deployment for the next attempt, `null` when the group has none to offer. A promise if a plugin decides. */
+  choose(group: Group, context: ChoiceContext): Choice | null | Promise<Choice | null> {
     const candidates = this.#candidates(group, context);
     if (candidates.length === 0) return null;
-    const decided = await this.#decide(group, candidates, context);
+    const strategy = context.pipeline.strategies.get(this.#strategy);
+    if (strategy !== undefined) return this.#ask(strategy, group, candidates, context);
+    this.#warnOfMissingStrategy();
+    return this.#toChoice(group, this.#decide(candidates, context), context);
+  }
+
+  #toChoice(group: Group, decided: RouteDecision, context: ChoiceContext): Choice | null {
     const deployment = group.deployments[group.candidates.indexOf(decided.deployment)];
     const upstream = deployment?.upstream(context.pipeline.providers);
     return deployment === undefined || upstream == null ? null : { deployment, upstream, decision: decided };
@@ -150,21 +156,23 @@ export class Router {
     return deployments.some(({ cooldown }) => !cooldown.allows(now)) ? PROBE_MS : 0;
   }
 
-  async #decide(
+  async #ask(
+    strategy: StrategyPhase,
     group: Group,
     candidates: readonly Candidate[],
     context: ChoiceContext,
-  ): Promise<RouteDecision> {
-    const { pipeline, attempt } = context;
-    const strategy = pipeline.strategies.get(this.#strategy);
-    if (strategy === undefined) this.#warnOfMissingStrategy();
-    else {
-      const chosen = await strategy.select(context.call.request, candidates, loadOf(group, candidates));
-      // Of a plugin: what is none of the candidates has no deployment.
-      if (chosen !== null && candidates.includes(chosen)) {
-        return { deployment: chosen, strategy: this.#strategy, attempt };
-      }
-    }
+  ): Promise<Choice | null> {
+    const { call, attempt } = context;
+    const chosen = await strategy.select(call.request, candidates, loadOf(group, candidates));
+    // Of a plugin: what is none of the candidates has no deployment.
+    const decided =
+      chosen !== null && candidates.includes(chosen)
+        ? { deployment: chosen, strategy: this.#strategy, attempt }
+        : this.#decide(candidates, context);
+    return this.#toChoice(group, decided, context);
+  }
+
+  #decide(candidates: readonly Candidate[], { attempt }: ChoiceContext): RouteDecision {
     const deployment = shuffle(candidates, this.#random) as Candidate;
     return { deployment, strategy: DEFAULT_STRATEGY, attempt };
   }

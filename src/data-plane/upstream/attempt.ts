@@ -1,6 +1,5 @@
 import type { Dispatcher } from 'undici';
 import { isJsonType, mediaType } from '../../wire/headers.ts';
-import { isObject } from '../json-value.ts';
 import { EventCutter, hasBrokenData, MAX_EVENT_BYTES } from '../sse.ts';
 import type { StreamShape, Surface } from '../surface/surface.ts';
 import {
@@ -12,9 +11,11 @@ import {
   unusable,
 } from './failure.ts';
 import type { AnswerHeaders } from './headers.ts';
+import { isVouchedFor, toJsonAnswer } from './json-answer.ts';
 import type { Load } from './load.ts';
 import type { AttemptOutcome, EventSink } from './outcome.ts';
 import type { Redact } from './redact.ts';
+import { failureAtStart } from './stream-failure.ts';
 import type { Deadlines } from './timeouts.ts';
 import type { AnswerHandler } from './upstream.ts';
 
@@ -182,8 +183,7 @@ export class Attempt implements AnswerHandler {
 
   /** A body that ends with its connection looks complete wherever it is cut. */
   #startBytes(headers: AnswerHeaders): void {
-    const coding = String(headers['transfer-encoding'] ?? '');
-    if (headers['content-length'] !== undefined || /\bchunked$/i.test(coding)) this.#phase = 'bytes';
+    if (isVouchedFor(headers)) this.#phase = 'bytes';
     else this.#fail(this.#unusable('answered without saying where its answer ends'));
   }
 
@@ -209,10 +209,18 @@ export class Attempt implements AnswerHandler {
       this.#fail(this.#unusable('sent an event that is no JSON'));
       return;
     }
+    if (this.firstTokenAt === null && this.#failsAtStart(events)) return;
     this.#begin();
     const end = this.#endIn(events);
     if (end !== -1) this.#complete(end === events.length ? events : events.subarray(0, end));
     else if (!(this.#sink as EventSink).write(events)) controller.pause();
+  }
+
+  /** Nothing has left so far: what begins with an error can still be answered by another attempt. */
+  #failsAtStart(events: Buffer): boolean {
+    const failure = failureAtStart(this.#deployment, this.#headers, events, this.#redact);
+    if (failure !== null) this.#fail(failure);
+    return failure !== null;
   }
 
   /** The first piece is there: from now on only the whole has a deadline, and undici watches for silence. */
@@ -282,15 +290,13 @@ export class Attempt implements AnswerHandler {
   }
 
   #endJson(): void {
-    const body = this.#takeBody();
-    // A body without a length that ends early looks complete to HTTP: only its text tells.
-    const json = parseObject(body);
-    if (json === null) {
+    const answer = toJsonAnswer(this.status as number, this.#headers, this.#takeBody());
+    if (answer === null) {
       this.#fail(this.#unusable('answered with something that is no complete JSON object'));
       return;
     }
     this.#finish();
-    this.#settle({ kind: 'json', status: this.status as number, headers: this.#headers, body, json });
+    this.#settle(answer);
   }
 
   #endHeld(): void {
@@ -300,6 +306,7 @@ export class Attempt implements AnswerHandler {
       this.#fail(this.#unusable('ended its stream before it was complete'));
       return;
     }
+    if (this.#failsAtStart(body)) return;
     this.#finish();
     this.#settle({
       kind: 'events',
@@ -351,13 +358,4 @@ function tick(attempt: Attempt): void {
 function isTimeout(error: Error): boolean {
   const { code } = error as { code?: unknown };
   return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
-}
-
-function parseObject(bytes: Buffer): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(bytes.toString());
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }

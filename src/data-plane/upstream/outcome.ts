@@ -1,5 +1,6 @@
 import type { UpstreamFailure } from './failure.ts';
 import type { AnswerHeaders } from './headers.ts';
+import type { JsonAnswer } from './json-answer.ts';
 
 /** Where a streamed answer goes. Of events it gets whole ones only, up to the one that ends the stream. */
 export interface EventSink {
@@ -24,13 +25,7 @@ export type AttemptOutcome =
 
 /** An answer that is complete in memory. */
 export type WholeAnswer =
-  | {
-      readonly kind: 'json';
-      readonly status: number;
-      readonly headers: AnswerHeaders;
-      readonly body: Buffer;
-      readonly json: Readonly<Record<string, unknown>>;
-    }
+  | JsonAnswer
   /** A stream up to its end. */
   | {
       readonly kind: 'events';

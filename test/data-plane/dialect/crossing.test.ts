@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { type Said, says } from './answers.ts';
 import { PICTURE, PIXEL, SCHEMA, type Scenario } from './clients.ts';
 import { gateway, PAIRS, type Pair } from './pairs.ts';
@@ -143,6 +144,20 @@ for (const pair of PAIRS) {
       });
     }
 
+    it('gets the same whole and streamed, whatever the model says', async (t) => {
+      const { url, upstream } = await gateway(t, pair, says(vendor, REFUSAL));
+      const body = { ...client.bodies.text, model: 'the-model' };
+      await fc.assert(
+        fc.asyncProperty(anySaid, async (said) => {
+          upstream.answer(says(vendor, said));
+          const expected = expectedOf(said, pair);
+          assert.deepEqual(await client.ask(url, body), expected);
+          assert.deepEqual(await client.stream(url, body), expected);
+        }),
+        { numRuns: 20 },
+      );
+    });
+
     it('gets a refusal of the model as what its dialect has for one', async (t) => {
       const { url } = await gateway(t, pair, says(vendor, REFUSAL));
       const body = { ...client.bodies.text, model: 'the-model' };
@@ -164,6 +179,34 @@ for (const pair of PAIRS) {
     });
   });
 }
+
+const words = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 });
+const input = fc
+  .dictionary(
+    words.map((key) => `k${key}`),
+    fc.jsonValue({ maxDepth: 1 }),
+    { maxKeys: 3 },
+  )
+  .map((value) => JSON.stringify(JSON.parse(JSON.stringify(value))));
+
+/** Reasoning, then a text, then calls: the order in which every dialect writes them. */
+const anySaid: fc.Arbitrary<Said> = fc
+  .record({
+    reasoning: fc.option(words, { nil: undefined }),
+    text: words,
+    inputs: fc.array(input, { maxLength: 3 }),
+    tokens: fc.nat(1000),
+  })
+  .map(({ reasoning, text, inputs, tokens }) => {
+    const calls = inputs.map((each, index) => ({ id: `call_${index}`, name: `tool_${index}`, input: each }));
+    return {
+      ...(reasoning === undefined ? {} : { reasoning, signature: 'c2ln' }),
+      text,
+      ...(calls.length === 0 ? {} : { calls }),
+      finish: calls.length === 0 ? 'stop' : 'tool-calls',
+      usage: { input: tokens + 9, cached: tokens, output: 7 },
+    };
+  });
 
 /** A signature comes from Anthropic alone. */
 function expectedOf(said: Said, { provider }: Pair): Said {

@@ -64,6 +64,16 @@ for (const pair of PAIRS) {
       );
     });
 
+    it('is complete with its last event, whatever becomes of the blank line behind it', async (t) => {
+      const { url, upstream } = await gateway(t, pair, stream([bytes]));
+      const expected = timeless(await (await ask(url)).text());
+      const part = [bytes.subarray(0, bytes.length - 2)];
+      for (const script of [stream(part), cutStream(part)]) {
+        upstream.answer(script);
+        assert.equal(timeless(await (await ask(url)).text()), expected);
+      }
+    });
+
     it('fails when it reports a failure, without its secrets', async (t) => {
       const failure = { type: 'overloaded_error', message: 'Too much for test-key-0123456789' };
       const told = isAnthropic ? typed('error', { error: failure }) : event({ error: failure, choices: [] });
@@ -79,9 +89,10 @@ for (const pair of PAIRS) {
     });
 
     it('fails when what it says is no answer', async (t) => {
+      const sorry = json({ error: { message: 'Sorry' } });
       const scripts = [
         json({}),
-        json({ error: { message: 'Sorry' } }),
+        sorry,
         json([]),
         text('<html>', 200, 'text/html'),
         stream(['data: {"choices"\n\n']),
@@ -94,6 +105,7 @@ for (const pair of PAIRS) {
           const response = await ask(url, body);
           const answer = await response.text();
           assert.deepEqual([response.status, codeIn(response, answer)], [502, 'upstream_error']);
+          if (script === sorry) assert.match(answer, /Sorry/);
         }
       }
     });

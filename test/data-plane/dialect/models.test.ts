@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
-import type {
-  LanguageModelV4,
-  LanguageModelV4CallOptions,
-  LanguageModelV4StreamPart,
+import {
+  APICallError,
+  type LanguageModelV4,
+  type LanguageModelV4CallOptions,
+  type LanguageModelV4StreamPart,
 } from '@ai-sdk/provider';
 import { deployment, postTo, serve } from '../../support/data-plane.ts';
 import { emptyPipeline, providing } from '../../support/pipeline.ts';
@@ -210,6 +211,18 @@ describe('the stream of a model', () => {
       const early = await gateway(t, speaking([error], { finish: null }));
       assert.equal((await postTo(early.url, '/v1/chat/completions', body)).status, 502);
     }
+  });
+
+  it('that begins with an error of the SDK is judged by its status', async (t) => {
+    const error = new APICallError({
+      message: 'slow down',
+      url: 'x',
+      requestBodyValues: {},
+      statusCode: 429,
+    });
+    const { url } = await gateway(t, speaking([{ type: 'error', error }]));
+    const body = JSON.stringify({ model: 'the-model', stream: true, messages: HELLO });
+    assert.equal((await postTo(url, '/v1/chat/completions', body)).status, 429);
   });
 
   it('that has what no dialect has is a failure', async (t) => {

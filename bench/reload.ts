@@ -1,0 +1,94 @@
+// Replaces a plugin hundreds of times under load and watches what becomes of the memory: see docs/hot-upgrade.md.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { writeFiles } from '../test/support/gateway-process.ts';
+import { runReloads, versionedPlugin } from '../test/support/reload-run.ts';
+
+const ENTRY = join(import.meta.dirname, '../src/index.ts');
+const ADMIN_KEY = 'bench';
+/** How many reloads lie between two looks at the heap. */
+const SAMPLE_EVERY = 10;
+/** The first looks see caches fill; they do not count for the slope. */
+const WARM_UP = 20;
+
+/** Answers with the bytes of the heap after a collection. */
+const PROBE = `
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
+export default {
+  metadata: { name: 'probe', version: '1.0.0', capabilities: ['ROUTES'] },
+  startup(app) {
+    app.get('/heap', (_req, res) => { collect(); collect(); res.json(process.memoryUsage().heapUsed); });
+  },
+};`;
+
+const { values } = parseArgs({
+  options: {
+    reloads: { type: 'string', default: '200' },
+    clients: { type: 'string', default: '64' },
+  },
+});
+
+const dir = mkdtempSync(join(tmpdir(), 'routeiq-bench-reload-'));
+writeFiles(dir, { 'plugins/probe.mjs': PROBE, ...versionedPlugin(1) });
+const gateway = spawn(process.execPath, ['--conditions=source', ENTRY], {
+  cwd: dir,
+  env: { PATH: process.env.PATH, PORT: '0', LLMROUTER_ADMIN_KEY: ADMIN_KEY },
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+try {
+  await measure(`http://127.0.0.1:${await readyPort(gateway)}`);
+} finally {
+  gateway.kill('SIGTERM');
+  await once(gateway, 'close');
+  rmSync(dir, { recursive: true, force: true });
+}
+
+async function measure(url: string): Promise<void> {
+  const samples: (readonly [reload: number, bytes: number])[] = [];
+  const tally = await runReloads(
+    { url, dir, adminKey: ADMIN_KEY },
+    {
+      reloads: Number(values.reloads),
+      brokenEvery: 10,
+      clients: Number(values.clients),
+      async onReload(count) {
+        if (count % SAMPLE_EVERY !== 0) return;
+        samples.push([count, Number(await (await fetch(`${url}/heap`)).text())]);
+      },
+    },
+  );
+  const { lost, mixed, ...counts } = tally;
+  console.log(JSON.stringify({ ...counts, lost: lost.length, mixed: mixed.length }));
+  for (const [count, bytes] of samples) console.log(`${count}\t${(bytes / 2 ** 20).toFixed(1)} MiB`);
+  const steady = samples.filter(([count]) => count > WARM_UP);
+  console.log(`slope: ${(slope(steady) / 1024).toFixed(1)} KiB per reload`);
+  if (lost.length + mixed.length > 0) process.exitCode = 1;
+}
+
+/** Of the line through the points with the least squares. */
+function slope(points: readonly (readonly [number, number])[]): number {
+  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+  const [x, y] = [mean(points.map(([at]) => at)), mean(points.map(([, value]) => value))];
+  const covariance = points.reduce((sum, [at, value]) => sum + (at - x) * (value - y), 0);
+  return covariance / points.reduce((sum, [at]) => sum + (at - x) ** 2, 0);
+}
+
+async function readyPort(child: ChildProcess): Promise<number> {
+  if (child.stdout === null) throw new Error('the gateway has no output');
+  const lines = createInterface({ input: child.stdout });
+  for await (const text of lines) {
+    const line = JSON.parse(text) as { event?: string; port?: number };
+    if (line.event !== 'ready' || line.port === undefined) continue;
+    child.stdout.resume();
+    return line.port;
+  }
+  throw new Error('the gateway ended before it was ready');
+}
