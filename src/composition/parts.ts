@@ -74,6 +74,7 @@ export function createParts(options: PartsOptions): GatewayParts {
     bodyLimit: server.bodyLimit,
     toolLimits: config.tools,
     log,
+    stats: metrics.calls,
   });
   const mcp = createMcpEndpoint({
     bodyLimit: server.bodyLimit,

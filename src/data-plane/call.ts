@@ -3,6 +3,7 @@ import type { LlmPhases, Pipeline, Reserved } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { Candidate } from '../plugin-api/routing.ts';
+import type { CountedCall } from '../telemetry/call-stats.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
@@ -13,7 +14,7 @@ import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
 
 /** All that belongs to one LLM call while it is served. */
-export class Call implements UpstreamCall, AnswerListener {
+export class Call implements UpstreamCall, AnswerListener, CountedCall {
   readonly id: string;
   readonly surface: Surface;
   readonly identity: Identity | null;
@@ -71,9 +72,16 @@ export class Call implements UpstreamCall, AnswerListener {
     this.prepare();
   }
 
-  /** Whether somebody wants to know what the call has used. */
-  get countsUsage(): boolean {
-    return this.observed || this.pipeline.export !== null || this.reserved !== null;
+  get attempts(): number {
+    return this.answer.attempts;
+  }
+
+  get totalMs(): number {
+    return this.answer.elapsedMs();
+  }
+
+  get firstByteMs(): number | null {
+    return this.answer.firstByteMs;
   }
 
   /** The call as plugins see it: ready-made when hooks will read it, else only as far as somebody asks. */

@@ -5,7 +5,12 @@ export interface CallRecord {
   /** The request id, as in `x-request-id`. */
   readonly id: string;
   readonly surface: LlmSurface;
+  /** OpenTelemetry's `gen_ai.operation.name` of the surface: `chat`, `embeddings`, … */
+  readonly operation: string;
+  /** What the client asked for. */
   readonly model: string;
+  /** The model's name at the upstream that was tried last. */
+  readonly upstreamModel: string | null;
   readonly deployment: string | null;
   readonly provider: string | null;
   readonly identity: string | null;
@@ -16,10 +21,14 @@ export interface CallRecord {
   readonly error: string | null;
   readonly attempts: number;
   readonly usage: LlmUsage | null;
+  /** At the deployment's configured prices; `null` when there are none, or the usage is not known. */
+  readonly costUsd: number | null;
   /** Epoch milliseconds. */
   readonly startedAt: number;
   readonly totalMs: number;
   readonly firstByteMs: number | null;
+  /** Milliseconds from arrival to the first byte of a streamed answer. */
+  readonly firstTokenMs: number | null;
 }
 
 /**

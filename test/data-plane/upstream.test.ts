@@ -256,7 +256,9 @@ describe('the record of a call', () => {
     for (const stream of [false, true, false]) await (await post(url, chat({ stream }))).text();
     const usage = { promptTokens: 9, completionTokens: 3, totalTokens: 12 };
     assert.deepEqual(
-      records.map(({ startedAt: _at, totalMs: _total, firstByteMs: _first, ...record }) => record),
+      records.map(
+        ({ startedAt: _at, totalMs: _total, firstByteMs: _first, firstTokenMs: _token, ...record }) => record,
+      ),
       [
         { ...RECORD, stream: false, status: 200, error: null, usage },
         { ...RECORD, stream: true, status: 200, error: null, usage },
@@ -270,11 +272,14 @@ describe('the record of a call', () => {
 const RECORD = {
   id: 'req-1',
   surface: 'chat.completions',
+  operation: 'chat',
   model: 'gpt-4o',
+  upstreamModel: 'gpt-4o',
   deployment: 'gpt-4o/0',
   provider: 'openai',
   identity: 'team',
   attempts: 1,
+  costUsd: null,
 };
 
 /** The end of the body is missing, but not `[DONE]`: the answer is complete. */

@@ -17,7 +17,9 @@ function record(id: string): CallRecord {
   return {
     id,
     surface: 'chat.completions',
+    operation: 'chat',
     model: 'echo',
+    upstreamModel: null,
     deployment: 'echo/0',
     provider: 'echo',
     identity: null,
@@ -26,6 +28,8 @@ function record(id: string): CallRecord {
     error: null,
     attempts: 1,
     usage: null,
+    costUsd: null,
+    firstTokenMs: null,
     startedAt: 0,
     totalMs: 1,
     firstByteMs: 1,
