@@ -26,5 +26,6 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
     totalMs: call.totalMs,
     firstByteMs: call.firstByteMs,
     firstTokenMs: call.stream && error === null ? call.firstByteMs : null,
+    trace: call.trace,
   });
 }

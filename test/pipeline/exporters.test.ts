@@ -33,6 +33,7 @@ function record(id: string): CallRecord {
     startedAt: 0,
     totalMs: 1,
     firstByteMs: 1,
+    trace: null,
   };
 }
 
