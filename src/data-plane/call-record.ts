@@ -27,5 +27,6 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
     firstByteMs: call.firstByteMs,
     plugins: call.timeline?.plugins ?? [],
     firstTokenMs: call.stream && error === null ? call.firstByteMs : null,
+    trace: call.trace,
   });
 }

@@ -3,9 +3,11 @@ import type { LlmPhases, Pipeline, Reserved } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { Candidate } from '../plugin-api/routing.ts';
+import type { TraceContext } from '../plugin-api/trace.ts';
 import type { CountedCall } from '../telemetry/call-stats.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import type { Timeline } from '../wire/timeline.ts';
+import { takeTrace } from '../wire/trace-context.ts';
 import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
 import type { RequestBody } from './request-body.ts';
@@ -20,6 +22,7 @@ export class Call implements UpstreamCall, AnswerListener, CountedCall {
   readonly surface: Surface;
   readonly identity: Identity | null;
   readonly clientHeaders: IncomingHttpHeaders;
+  readonly trace: TraceContext | null;
   readonly pipeline: Pipeline;
   /** The hooks and evaluators that run on this surface. */
   readonly llm: LlmPhases;
@@ -55,6 +58,7 @@ export class Call implements UpstreamCall, AnswerListener, CountedCall {
     this.surface = surface;
     this.identity = req.identity;
     this.clientHeaders = req.headers;
+    this.trace = takeTrace(req.headers, pipeline.export !== null);
     this.pipeline = pipeline;
     this.llm = phasesOn(surface, pipeline.llm);
     this.answer = answer;

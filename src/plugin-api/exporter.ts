@@ -1,4 +1,5 @@
 import type { LlmSurface, LlmUsage } from './llm.ts';
+import type { TraceContext } from './trace.ts';
 
 /** One finished LLM call. */
 export interface CallRecord {
@@ -31,6 +32,8 @@ export interface CallRecord {
   readonly plugins: readonly { readonly plugin: string; readonly phase: string; readonly ms: number }[];
   /** Milliseconds from arrival to the first byte of a streamed answer. */
   readonly firstTokenMs: number | null;
+  /** The client's trace, or one that has begun with the call. */
+  readonly trace: TraceContext | null;
 }
 
 /**

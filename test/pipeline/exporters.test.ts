@@ -34,6 +34,7 @@ function record(id: string): CallRecord {
     startedAt: 0,
     totalMs: 1,
     firstByteMs: 1,
+    trace: null,
   };
 }
 

@@ -17,6 +17,8 @@ const STORAGE_METHODS = ['get', 'set', 'delete', 'increment', 'compareAndSet', '
 /** Told what the proxies of one plugin need. */
 export interface ProxyOptions {
   readonly connect: Connect;
+  /** Closes the backend. */
+  readonly closeBackend: () => Promise<unknown>;
   /** Called when the backend has been closed: nothing more is asked of the plugin. */
   readonly onStorageClosed: () => void;
 }
@@ -147,7 +149,7 @@ function view({ id, method, path, url, headers, ip }: AuthRequest): Omit<AuthReq
 }
 
 function storageBackend({ closes }: { readonly closes: boolean }, options: ProxyOptions): StorageBackend {
-  const { connect, onStorageClosed } = options;
+  const { connect, closeBackend, onStorageClosed } = options;
   const call = (method: string, args: readonly unknown[]): Promise<unknown> =>
     ask(connect, 'storageCall', { method, args: args.map((value) => (value === undefined ? [] : [value])) });
   const methods = STORAGE_METHODS.map((method) => [
@@ -156,7 +158,7 @@ function storageBackend({ closes }: { readonly closes: boolean }, options: Proxy
   ]);
   const close = async (): Promise<void> => {
     try {
-      await call('close', []);
+      await closeBackend();
     } finally {
       onStorageClosed();
     }
