@@ -25,6 +25,7 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
     startedAt: call.startedAt,
     totalMs: call.totalMs,
     firstByteMs: call.firstByteMs,
+    plugins: call.timeline?.plugins ?? [],
     firstTokenMs: call.stream && error === null ? call.firstByteMs : null,
     trace: call.trace,
   });

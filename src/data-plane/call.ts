@@ -6,6 +6,7 @@ import type { Candidate } from '../plugin-api/routing.ts';
 import type { TraceContext } from '../plugin-api/trace.ts';
 import type { CountedCall } from '../telemetry/call-stats.ts';
 import type { GatewayRequest } from '../wire/message.ts';
+import type { Timeline } from '../wire/timeline.ts';
 import { takeTrace } from '../wire/trace-context.ts';
 import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
@@ -26,6 +27,7 @@ export class Call implements UpstreamCall, AnswerListener, CountedCall {
   /** The hooks and evaluators that run on this surface. */
   readonly llm: LlmPhases;
   readonly answer: ClientAnswer;
+  readonly timeline: Timeline | null;
   /** Epoch milliseconds. */
   readonly startedAt: number = Date.now();
   /** What the client wants, whatever a hook makes of the body. */
@@ -60,6 +62,7 @@ export class Call implements UpstreamCall, AnswerListener, CountedCall {
     this.pipeline = pipeline;
     this.llm = phasesOn(surface, pipeline.llm);
     this.answer = answer;
+    this.timeline = req.timeline;
     this.stream = body.stream;
     this.#body = body;
     answer.listener = this;

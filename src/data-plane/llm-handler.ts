@@ -134,8 +134,9 @@ export class LlmHandler {
 
   /** The phases of a call, in their order. */
   async #serve(call: Call): Promise<void> {
-    const { llm } = call;
+    const { llm, timeline } = call;
     call.prepare();
+    timeline?.mark('body');
     assertGuarded(call.surface, call.pipeline.llm);
     const response = llm.onRequest === null ? null : await applyRequestHooks(call, llm.onRequest);
     assertMayUse(call.identity, call.body.model);
@@ -145,7 +146,9 @@ export class LlmHandler {
     }
     if (llm.evaluateInput !== null) await judgeInput(call, llm.evaluateInput);
     if (call.pipeline.accounts !== null) await reserve(call, call.pipeline.accounts, this.#router);
+    timeline?.mark('hooks');
     const routed = await this.#trial.run(call);
+    timeline?.mark('route');
     call.answered = routed !== null;
     // The common answer: nothing is awaited for it.
     if (routed?.kind === 'json' && isUnread(call)) deliverUnread(call, routed);

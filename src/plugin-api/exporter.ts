@@ -28,6 +28,8 @@ export interface CallRecord {
   readonly startedAt: number;
   readonly totalMs: number;
   readonly firstByteMs: number | null;
+  /** What plugins took of it, by phase: from call to settlement, waiting included. Exporters are not among them. */
+  readonly plugins: readonly { readonly plugin: string; readonly phase: string; readonly ms: number }[];
   /** Milliseconds from arrival to the first byte of a streamed answer. */
   readonly firstTokenMs: number | null;
   /** The client's trace, or one that has begun with the call. */

@@ -290,6 +290,7 @@ const RECORD = {
   identity: 'team',
   attempts: 1,
   costUsd: null,
+  plugins: [],
 };
 
 /** The end of the body is missing, but not `[DONE]`: the answer is complete. */

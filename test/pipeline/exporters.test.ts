@@ -29,6 +29,7 @@ function record(id: string): CallRecord {
     attempts: 1,
     usage: null,
     costUsd: null,
+    plugins: [],
     firstTokenMs: null,
     startedAt: 0,
     totalMs: 1,
