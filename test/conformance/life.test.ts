@@ -19,7 +19,7 @@ const INLINE_ONLY: ReadonlySet<string> = new Set(['mcp-servers']);
 /** What the operator of that tier sets, with all that the plugins ask for. */
 const PROCESS_TIER = {
   LLMROUTER_PLUGINS_ISOLATION: 'process',
-  LLMROUTER_PLUGINS_PERMISSIONS: 'storage-redis:net',
+  LLMROUTER_PLUGINS_PERMISSIONS: 'storage-redis:net,otel:net',
 };
 
 /** What stands in for parts of a README's example that lead to services elsewhere. */

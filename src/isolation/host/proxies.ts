@@ -124,8 +124,18 @@ function exporter(
   return {
     name,
     export: (batch) => ask(connect, 'export', { index, batch }) as Promise<void>,
-    ...(flushes && { flush: () => ask(connect, 'flush', { index }) as Promise<void> }),
+    ...(flushes && { flush: () => attended(ask(connect, 'flush', { index }) as Promise<void>) }),
   };
+}
+
+/** No request waits for it whose connection would keep the gateway alive: it must not end before the answer. */
+async function attended(answer: Promise<void>): Promise<void> {
+  const alive = setInterval(() => undefined, 2 ** 31 - 1);
+  try {
+    await answer;
+  } finally {
+    clearInterval(alive);
+  }
 }
 
 function authProvider(
