@@ -73,8 +73,12 @@ for (const tier of TIERS) {
           env: { ...environmentFor(plugin, tier), ...env, ...WITH_ADMIN },
           files: { 'gateway.yaml': yaml },
         });
-        const { state, capabilities, contributes, reason } = await inspectPlugin(gateway, plugin.name);
+        const { state, isolation, capabilities, contributes, reason } = await inspectPlugin(
+          gateway,
+          plugin.name,
+        );
         assert.equal(state, 'started', JSON.stringify(reason));
+        assert.equal(isolation, tier);
         assert.deepEqual([...capabilities].sort(), usedBy(contributes as unknown as ContributionSummary));
         assert.deepEqual(complaints(gateway.log), []);
         assert.equal(await gateway.stop(), 0);

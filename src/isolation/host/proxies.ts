@@ -158,7 +158,10 @@ function view({ id, method, path, url, headers, ip }: AuthRequest): Omit<AuthReq
   return { id, method, path, url, headers, ip };
 }
 
-function storageBackend({ closes }: { readonly closes: boolean }, options: ProxyOptions): StorageBackend {
+function storageBackend(
+  { closes, shared }: NonNullable<Description['storageBackend']>,
+  options: ProxyOptions,
+): StorageBackend {
   const { connect, closeBackend, onStorageClosed } = options;
   const call = (method: string, args: readonly unknown[]): Promise<unknown> =>
     ask(connect, 'storageCall', { method, args: args.map((value) => (value === undefined ? [] : [value])) });
@@ -173,7 +176,7 @@ function storageBackend({ closes }: { readonly closes: boolean }, options: Proxy
       onStorageClosed();
     }
   };
-  return { ...Object.fromEntries(methods), ...(closes && { close }) } as StorageBackend;
+  return { ...Object.fromEntries(methods), shared, ...(closes && { close }) } as StorageBackend;
 }
 
 async function ask(connect: Connect, method: string, params: unknown): Promise<unknown> {
