@@ -11,7 +11,7 @@ const capabilities: PluginCapability[] = [
   'OBSERVABILITY_EXPORTER',
 ];
 
-/** One of everything that has no part in a chat completion. */
+/** One of everything that has no part in a chat completion. An evaluator always has: it may register one, and does not. */
 const plugin: Plugin = definePlugin({
   metadata: { name, version: '1.0.0', capabilities },
   startup(app) {
@@ -23,7 +23,6 @@ const plugin: Plugin = definePlugin({
       .llm({})
       .routingStrategy(name, { select: (_request, [first]) => first })
       .toolRuntime({ listTools: () => [], callTool: () => ({ content: [] }) })
-      .evaluator({ name, mode: 'observe' })
       .exporter({ name, export: () => undefined });
   },
 });

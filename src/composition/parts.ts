@@ -19,6 +19,7 @@ import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { Watchdog } from '../watchdog/watchdog.ts';
 import { MCP_PATH } from '../wire/dialect.ts';
+import { Timelines } from '../wire/timeline.ts';
 import type { FolderWatcher } from './folder-watcher.ts';
 import type { OperatorAction } from './operator-action.ts';
 import { createContextFactory } from './plugin-context.ts';
@@ -64,6 +65,8 @@ export function createParts(options: PartsOptions): GatewayParts {
   const { config, log } = options;
   const { deployments, routing, server } = config;
   const containment = new Containment();
+  const timelines = new Timelines();
+  containment.onCost = (...cost) => timelines.charge(...cost);
   const tombstoneDir = join(config.dataDir, 'tombstones');
   const watchdog = createWatchdog(options, containment, tombstoneDir);
   const metrics = createMetrics();
@@ -74,6 +77,7 @@ export function createParts(options: PartsOptions): GatewayParts {
     bodyLimit: server.bodyLimit,
     toolLimits: config.tools,
     log,
+    stats: metrics.calls,
   });
   const mcp = createMcpEndpoint({
     bodyLimit: server.bodyLimit,
@@ -94,7 +98,7 @@ export function createParts(options: PartsOptions): GatewayParts {
     watchdog,
     tombstoneDir,
   });
-  const http: HttpServer = createHttp(options, { dataPlane, host, mcp, metrics });
+  const http: HttpServer = createHttp(options, { dataPlane, host, mcp, metrics, timelines });
   metrics.observeHttp(http.stats);
   metrics.observePlugins(() => host.list().plugins);
   const { watch, dirs } = config.plugins;
@@ -166,12 +170,19 @@ function createHost(parts: HostParts): PluginHost {
 
 function createHttp(
   { config, log, status, started, onOperatorAction }: PartsOptions,
-  { dataPlane, host, mcp, metrics }: Pick<GatewayParts, 'dataPlane' | 'host' | 'mcp'> & { metrics: Metrics },
+  {
+    dataPlane,
+    host,
+    mcp,
+    metrics,
+    timelines,
+  }: Pick<GatewayParts, 'dataPlane' | 'host' | 'mcp'> & { metrics: Metrics; timelines: Timelines },
 ): HttpServer {
   return createHttpServer({
     server: config.server,
     adminKey: config.admin.key,
     debug: config.debug,
+    timelines,
     pipeline: () => (status() === 'ready' ? host.pipeline : null),
     started,
     dataPlane,

@@ -141,6 +141,7 @@ function readPlugins(
     failureWindowMs: read(VARIABLES.failureWindowMs),
     cooldownMs: read(VARIABLES.cooldownMs),
     isolation: read(VARIABLES.isolation),
+    permissions: read(VARIABLES.permissions),
     memoryLimitBytes: read(VARIABLES.memoryLimit) * 1_048_576,
     watch: read(VARIABLES.watch),
     probationMs: read(VARIABLES.probationMs),

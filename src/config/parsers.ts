@@ -1,8 +1,9 @@
+import { isAbsolute } from 'node:path';
 import { PLUGIN_CAPABILITIES, type PluginCapability } from '../plugin-api/capability.ts';
 import type { IsolationTier } from '../plugin-api/metadata.ts';
 import { likely } from './env-name.ts';
 import { Secret } from './secret.ts';
-import type { IsolationPolicy } from './types.ts';
+import type { Granted, IsolationPolicy, PermissionGrants } from './types.ts';
 
 /** What a parser makes of a text: its value, or what it should have been (and which part of it is to blame). */
 export type Parsed<T> =
@@ -116,4 +117,21 @@ export function isolation(value: string): Parsed<IsolationPolicy> {
 function toTier(text: string): IsolationTier | null {
   const lower = text.toLowerCase();
   return lower === 'inline' || lower === 'process' ? lower : null;
+}
+
+/** `name:net`, `name:read=<path>` and `name:write=<path>`, comma-separated. Paths are absolute. */
+export function permissions(value: string): Parsed<PermissionGrants> {
+  const grants = new Map<string, Granted>();
+  for (const part of splitList(value)) {
+    const [, name, kind, path = ''] = /^([^:=]+):(net|read|write)(?:=(.+))?$/.exec(part) ?? [];
+    if (name === undefined || (kind === 'net') !== (path === '') || (path !== '' && !isAbsolute(path)))
+      return { expected: 'name:net, name:read=/a/path or name:write=/a/path', seen: JSON.stringify(part) };
+    const { net, read, write } = grants.get(name) ?? { net: false, read: [], write: [] };
+    grants.set(name, {
+      net: net || kind === 'net',
+      read: kind === 'read' ? [...read, path] : read,
+      write: kind === 'write' ? [...write, path] : write,
+    });
+  }
+  return { value: grants };
 }

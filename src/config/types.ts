@@ -64,6 +64,7 @@ export interface PluginsConfig {
   readonly failureWindowMs: number;
   readonly cooldownMs: number;
   readonly isolation: IsolationPolicy;
+  readonly permissions: PermissionGrants;
   /** Memory that one plugin's process may have resident, in bytes. */
   readonly memoryLimitBytes: number;
   readonly watch: boolean;
@@ -87,6 +88,17 @@ export interface IsolationPolicy {
   readonly all: IsolationTier;
   /** By plugin name, in place of `all`. */
   readonly byName: ReadonlyMap<string, IsolationTier>;
+}
+
+/** What the operator lets plugins in processes of their own have, by name. */
+export type PermissionGrants = ReadonlyMap<string, Granted>;
+
+export interface Granted {
+  /** The network, as a whole. */
+  readonly net: boolean;
+  /** Absolute paths. */
+  readonly read: readonly string[];
+  readonly write: readonly string[];
 }
 
 /** The two places that settings come from. Values may be secrets: never log them. */

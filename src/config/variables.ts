@@ -3,7 +3,7 @@ import { FAILURE_MODES, type FailureMode } from '../plugin-api/failure-mode.ts';
 import { outboundHost, outboundRange, outboundUrl } from './outbound.ts';
 import * as parse from './parsers.ts';
 import type { Secret } from './secret.ts';
-import type { IsolationPolicy, LogConfig } from './types.ts';
+import type { IsolationPolicy, LogConfig, PermissionGrants } from './types.ts';
 import { listing, optional, type Variable, type VariableDoc, variable } from './variable.ts';
 
 /** Delays above this make `setTimeout` fire at once. */
@@ -45,6 +45,7 @@ export type Variables = Fields<'host' | 'dataDir', string> &
   Fields<'port' | 'bodyLimit' | 'drainTimeoutMs' | 'toolRounds' | 'toolTimeoutMs', number> &
   Fields<'workers', number | 'auto'> &
   Fields<'isolation', IsolationPolicy> &
+  Fields<'permissions', PermissionGrants> &
   Fields<'watch' | 'debug' | 'outboundAllowPrivate', boolean> &
   Fields<'logLevel', LogConfig['level']> &
   Fields<'logFormat', LogConfig['format'] | null>;
@@ -122,6 +123,12 @@ export const VARIABLES: Variables = Object.freeze({
     'least isolation of plugins: inline or process; a comma-separated name=process sets that of one plugin',
     'inline',
     parse.isolation,
+  ),
+  permissions: variable(
+    'LLMROUTER_PLUGINS_PERMISSIONS',
+    'what plugins in processes of their own may have of what they ask for: name:net, name:read=/path, name:write=/path',
+    '',
+    parse.permissions,
   ),
   memoryLimit: variable(
     'LLMROUTER_PLUGINS_MEMORY_LIMIT',

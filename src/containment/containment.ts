@@ -17,6 +17,9 @@ export interface CallSite<T> {
   readonly timeoutMs?: number;
 }
 
+/** Hears what calls into plugins took. `requestId`: `null` outside of requests. */
+export type CostListener = (requestId: string | null, plugin: string, phase: Phase, ms: number) => void;
+
 /** How often a call that waits for another plugin gets its time again. Bounds endless loops of short waits. */
 const MAX_GRACES = 10;
 
@@ -30,6 +33,8 @@ export class Containment {
   /** How many calls into other plugins (tools, storage) a call is waiting for. */
   readonly #waits = new WeakMap<CallContext, number>();
   readonly #excused = new WeakSet<object>();
+  /** Told what each call into a plugin took, in milliseconds; `null`: nobody wants to know. */
+  onCost: CostListener | null = null;
   readonly now: () => number;
   readonly deadlines: Deadlines;
   /** Shows whose code runs, for whoever watches this thread from another one. */
@@ -90,7 +95,9 @@ export class Containment {
     } catch (thrown) {
       throw this.#judge(site, requestId, thrown);
     } finally {
-      counters.seconds += (this.now() - started) / 1000;
+      const ms = this.now() - started;
+      counters.seconds += ms / 1000;
+      this.onCost?.(requestId, site.owner.name, site.phase, ms);
       if (caller !== undefined) this.#countWait(caller, -1);
     }
   }

@@ -186,7 +186,10 @@ class HandlerCall {
     this.#state = state;
     this.#res.off('close', this.#onClose);
     this.#containment.deadlines.cancel(this.#deadline, this.#site.owner.callTimeoutMs);
-    this.#site.owner.counters(this.#site.phase).seconds += (this.#containment.now() - this.#started) / 1000;
+    const { owner, phase } = this.#site;
+    const ms = this.#containment.now() - this.#started;
+    owner.counters(phase).seconds += ms / 1000;
+    this.#containment.onCost?.(this.#context.requestId, owner.name, phase, ms);
     this.#onSettled?.(succeeded);
   }
 }

@@ -1,5 +1,7 @@
 import type { GatewayError } from '../errors.ts';
 import type { CallRecord } from '../plugin-api/exporter.ts';
+import { costOf } from '../telemetry/call-stats.ts';
+import { operationOf } from '../telemetry/gen-ai.ts';
 import type { Call } from './call.ts';
 
 /** The account of a finished call, for the exporters. */
@@ -8,7 +10,9 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
   return Object.freeze({
     id: call.id,
     surface: call.surface.name,
+    operation: operationOf(call.surface.name),
     model: call.body.model,
+    upstreamModel: call.candidate?.model ?? null,
     deployment: answer.attempts === 0 ? null : answer.deployment,
     provider: call.candidate?.provider ?? null,
     identity: call.identity?.id ?? null,
@@ -17,8 +21,12 @@ export function toCallRecord(call: Call, error: GatewayError | null): CallRecord
     error: error?.code ?? null,
     attempts: answer.attempts,
     usage: call.usage,
+    costUsd: costOf(call.usage, call.candidate),
     startedAt: call.startedAt,
-    totalMs: answer.elapsedMs(),
-    firstByteMs: answer.firstByteMs,
+    totalMs: call.totalMs,
+    firstByteMs: call.firstByteMs,
+    plugins: call.timeline?.plugins ?? [],
+    firstTokenMs: call.stream && error === null ? call.firstByteMs : null,
+    trace: call.trace,
   });
 }

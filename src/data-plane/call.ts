@@ -3,7 +3,11 @@ import type { LlmPhases, Pipeline, Reserved } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { Candidate } from '../plugin-api/routing.ts';
+import type { TraceContext } from '../plugin-api/trace.ts';
+import type { CountedCall } from '../telemetry/call-stats.ts';
 import type { GatewayRequest } from '../wire/message.ts';
+import type { Timeline } from '../wire/timeline.ts';
+import { takeTrace } from '../wire/trace-context.ts';
 import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
 import type { RequestBody } from './request-body.ts';
@@ -13,15 +17,17 @@ import type { Attempt } from './upstream/attempt.ts';
 import type { UpstreamCall } from './upstream/upstream.ts';
 
 /** All that belongs to one LLM call while it is served. */
-export class Call implements UpstreamCall, AnswerListener {
+export class Call implements UpstreamCall, AnswerListener, CountedCall {
   readonly id: string;
   readonly surface: Surface;
   readonly identity: Identity | null;
   readonly clientHeaders: IncomingHttpHeaders;
+  readonly trace: TraceContext | null;
   readonly pipeline: Pipeline;
   /** The hooks and evaluators that run on this surface. */
   readonly llm: LlmPhases;
   readonly answer: ClientAnswer;
+  readonly timeline: Timeline | null;
   /** Epoch milliseconds. */
   readonly startedAt: number = Date.now();
   /** What the client wants, whatever a hook makes of the body. */
@@ -52,9 +58,11 @@ export class Call implements UpstreamCall, AnswerListener {
     this.surface = surface;
     this.identity = req.identity;
     this.clientHeaders = req.headers;
+    this.trace = takeTrace(req.headers, pipeline.export !== null);
     this.pipeline = pipeline;
     this.llm = phasesOn(surface, pipeline.llm);
     this.answer = answer;
+    this.timeline = req.timeline;
     this.stream = body.stream;
     this.#body = body;
     answer.listener = this;
@@ -71,9 +79,16 @@ export class Call implements UpstreamCall, AnswerListener {
     this.prepare();
   }
 
-  /** Whether somebody wants to know what the call has used. */
-  get countsUsage(): boolean {
-    return this.observed || this.pipeline.export !== null || this.reserved !== null;
+  get attempts(): number {
+    return this.answer.attempts;
+  }
+
+  get totalMs(): number {
+    return this.answer.elapsedMs();
+  }
+
+  get firstByteMs(): number | null {
+    return this.answer.firstByteMs;
   }
 
   /** The call as plugins see it: ready-made when hooks will read it, else only as far as somebody asks. */

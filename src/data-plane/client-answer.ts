@@ -4,6 +4,7 @@ import type { UpstreamSaid } from '../wire/dialect.ts';
 import { sendError, setAdvice } from '../wire/error-response.ts';
 import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
 import { type GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import type { Timeline } from '../wire/timeline.ts';
 import type { StreamFraming } from './framing.ts';
 
 /** The status that call records give to a client that hung up before its answer. */
@@ -33,6 +34,7 @@ export interface AnswerListener {
 export class ClientAnswer {
   readonly #res: GatewayResponse;
   readonly #arrivedAt: number;
+  readonly #timeline: Timeline | null;
   #waitingSince = -1;
   #waitedMs = 0;
   #drained: (() => void) | null = null;
@@ -58,6 +60,7 @@ export class ClientAnswer {
   constructor(req: GatewayRequest, res: GatewayResponse) {
     this.#res = res;
     this.#arrivedAt = req.receivedAt;
+    this.#timeline = req.timeline;
     this.gone = res.destroyed;
     res.on('close', () => this.#closed());
     res.on('drain', () => this.#drain());
@@ -79,8 +82,10 @@ export class ClientAnswer {
 
   endWait(): void {
     if (this.#waitingSince === -1) return;
-    this.#waitedMs += performance.now() - this.#waitingSince;
+    const ms = performance.now() - this.#waitingSince;
+    this.#waitedMs += ms;
     this.#waitingSince = -1;
+    this.#timeline?.wait(ms);
   }
 
   /** What a plugin has to say beside the answer, whatever that will be; see {@link setAdvice}. */

@@ -2,6 +2,7 @@ import type { Logger } from 'winston';
 import type { DeploymentConfig, RoutingConfig } from '../config/types.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
+import { CallStats } from '../telemetry/call-stats.ts';
 import { createEchoProvider } from './echo.ts';
 import { type DataPlaneHandler, getModel, listModels, MODEL_PREFIX, methodNotAllowed } from './handlers.ts';
 import { LlmHandler } from './llm-handler.ts';
@@ -22,6 +23,8 @@ export interface DataPlaneOptions {
   /** Largest request body, in bytes. */
   readonly bodyLimit: number;
   readonly log: Logger;
+  /** Counts every call. Default: nobody looks at them. */
+  readonly stats?: CallStats;
   /** Milliseconds of a clock that never goes back, for cool-downs. Default: `performance.now`. */
   readonly clock?: () => number;
   /** Default: `Math.random`. */
@@ -65,7 +68,7 @@ export interface DataPlane {
  */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { routing, bodyLimit, log, clock = () => performance.now(), random = Math.random } = options;
-  const { keepAliveMs = KEEP_ALIVE_MS, toolLimits = TOOL_LIMITS } = options;
+  const { keepAliveMs = KEEP_ALIVE_MS, toolLimits = TOOL_LIMITS, stats = new CallStats() } = options;
   const deployments = options.deployments.length === 0 ? [ECHO] : options.deployments;
   const upstreams = new Upstreams(createEchoProvider(Date.now));
   const groups = createGroups(deployments, routing, (config, candidate) =>
@@ -80,6 +83,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     bodyLimit,
     toolLimits,
     log,
+    stats,
   });
   const created = Math.floor(Date.now() / 1000);
   const table = new SurfaceTable();

@@ -29,8 +29,8 @@ export async function deliverWhole(call: Call, whole: WholeAnswer): Promise<void
 
 /** A whole answer that nobody has to read: its bytes go to the client as they came. */
 export function deliverUnread(call: Call, whole: JsonAnswer): void {
-  if (call.countsUsage) call.usage = usageOf(whole.usage());
   call.answer.json(whole.status, toClientHeaders(whole.headers), whole.body);
+  call.usage = usageOf(whole.usage());
 }
 
 /** Whether a whole answer can be passed on as it is. */
@@ -124,7 +124,7 @@ async function deliverJudged(
   bytes: Buffer | null,
 ): Promise<void> {
   const { evaluateOutput, observeOutput } = call.llm;
-  if (call.countsUsage) call.usage = usageOf(body);
+  call.usage = usageOf(body);
   const judged = evaluateOutput === null ? body : await judgeWhole(call, evaluateOutput, body);
   const isSame = judged === body && bytes !== null;
   call.answer.json(status, headers, isSame ? bytes : Buffer.from(JSON.stringify(judged)));

@@ -55,18 +55,28 @@ export function mapJsonObject(bytes: Buffer, maxDepth: number): JsonMap {
   return new JsonMapper(bytes, maxDepth).map();
 }
 
+/**
+ * Where the JSON value that begins at `start` ends: the byte after its last.
+ *
+ * @throws JsonScanError when there is no value
+ */
+export function endOfValue(bytes: Buffer, start: number, maxDepth: number): number {
+  return new JsonMapper(bytes, maxDepth, start).skip();
+}
+
 /** Recursive descent; the depth is bounded, and so is the stack. */
 class JsonMapper {
   readonly #bytes: Buffer;
   readonly #maxDepth: number;
   readonly #members: Member[] = [];
-  #at = 0;
+  #at: number;
   #depth = 0;
   #memberCount = 0;
 
-  constructor(bytes: Buffer, maxDepth: number) {
+  constructor(bytes: Buffer, maxDepth: number, start: number = 0) {
     this.#bytes = bytes;
     this.#maxDepth = maxDepth;
+    this.#at = start;
   }
 
   map(): JsonMap {
@@ -74,6 +84,11 @@ class JsonMapper {
     this.#object();
     if (this.#peek() !== undefined) throw malformed();
     return { members: this.#members, memberCount: this.#memberCount };
+  }
+
+  skip(): number {
+    this.#value();
+    return this.#at;
   }
 
   /** The next byte that is no white space. */

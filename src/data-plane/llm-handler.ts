@@ -1,6 +1,7 @@
 import type { Logger } from 'winston';
 import { type GatewayError, toError } from '../errors.ts';
 import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
+import type { CallStats } from '../telemetry/call-stats.ts';
 import { ClientGoneError } from '../wire/body.ts';
 import { toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
@@ -31,6 +32,7 @@ export interface LlmHandlerOptions {
   readonly bodyLimit: number;
   readonly toolLimits: ToolLoopLimits;
   readonly log: Logger;
+  readonly stats: CallStats;
 }
 
 /** Serves the calls of every {@link Surface}. */
@@ -40,6 +42,7 @@ export class LlmHandler {
   readonly #bodyLimit: number;
   readonly #toolLimits: ToolLoopLimits;
   readonly #log: Logger;
+  readonly #stats: CallStats;
 
   constructor(options: LlmHandlerOptions) {
     this.#router = options.router;
@@ -47,6 +50,7 @@ export class LlmHandler {
     this.#bodyLimit = options.bodyLimit;
     this.#toolLimits = options.toolLimits;
     this.#log = options.log;
+    this.#stats = options.stats;
   }
 
   /** Serves one call. Never rejects: every failure has become an answer. */
@@ -69,7 +73,7 @@ export class LlmHandler {
     } catch (thrown) {
       failure = this.#fail(surface, req, answer, call, thrown);
     }
-    if (call !== null) account(call, failure);
+    if (call !== null) this.#account(call, failure);
   }
 
   /** The client has the gateway run tools: each round is a call of its own. */
@@ -117,13 +121,22 @@ export class LlmHandler {
     } catch (thrown) {
       failure = this.#fail(surface, req, answer, call, thrown);
     }
-    account(call, failure);
+    this.#account(call, failure);
+  }
+
+  /** What is left to be done for a call that is over. */
+  #account(call: Call, failure: GatewayError | null): void {
+    const { reserved, pipeline } = call;
+    if (reserved !== null) settle(call, reserved, failure);
+    this.#stats.count(call, failure?.code ?? null);
+    if (pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
   }
 
   /** The phases of a call, in their order. */
   async #serve(call: Call): Promise<void> {
-    const { llm } = call;
+    const { llm, timeline } = call;
     call.prepare();
+    timeline?.mark('body');
     assertGuarded(call.surface, call.pipeline.llm);
     const response = llm.onRequest === null ? null : await applyRequestHooks(call, llm.onRequest);
     assertMayUse(call.identity, call.body.model);
@@ -133,7 +146,9 @@ export class LlmHandler {
     }
     if (llm.evaluateInput !== null) await judgeInput(call, llm.evaluateInput);
     if (call.pipeline.accounts !== null) await reserve(call, call.pipeline.accounts, this.#router);
+    timeline?.mark('hooks');
     const routed = await this.#trial.run(call);
+    timeline?.mark('route');
     call.answered = routed !== null;
     // The common answer: nothing is awaited for it.
     if (routed?.kind === 'json' && isUnread(call)) deliverUnread(call, routed);
@@ -163,13 +178,6 @@ export class LlmHandler {
     if (request != null) call?.llm.onError?.(request, error);
     return error;
   }
-}
-
-/** What is left to be done for a call that is over. */
-function account(call: Call, failure: GatewayError | null): void {
-  const { reserved, pipeline } = call;
-  if (reserved !== null) settle(call, reserved, failure);
-  if (pipeline.export !== null) pipeline.export(toCallRecord(call, failure));
 }
 
 /** Resolves to the answer that a hook gave, `null` when the call goes on. */

@@ -1,5 +1,6 @@
 import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmSurface } from '../plugin-api/llm.ts';
+import type { TraceContext } from '../plugin-api/trace.ts';
 import type { JsonObject } from './json-value.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Surface } from './surface/surface.ts';
@@ -10,6 +11,7 @@ export interface CallScope {
   readonly id: string;
   readonly surface: Surface;
   readonly identity: Identity | null;
+  readonly trace: TraceContext | null;
   /** Aborted when the client is gone. */
   readonly abort: () => AbortSignal;
 }
@@ -31,6 +33,7 @@ class GuardedLlmRequest implements LlmRequest {
   readonly stream: boolean;
   readonly body: JsonObject;
   readonly identity: Identity | null;
+  readonly trace: TraceContext | null;
   readonly signal: AbortSignal;
 
   constructor(scope: CallScope, body: RequestBody) {
@@ -40,6 +43,7 @@ class GuardedLlmRequest implements LlmRequest {
     this.stream = body.stream;
     this.body = body.guarded();
     this.identity = scope.identity;
+    this.trace = scope.trace;
     this.signal = scope.abort();
     Object.freeze(this);
   }
@@ -59,6 +63,7 @@ export class LazyLlmRequest implements LlmRequest {
   readonly model: string;
   readonly stream: boolean;
   readonly identity: Identity | null;
+  readonly trace: TraceContext | null;
   readonly #body: RequestBody;
   readonly #scope: CallScope;
 
@@ -68,6 +73,7 @@ export class LazyLlmRequest implements LlmRequest {
     this.model = body.model;
     this.stream = body.stream;
     this.identity = scope.identity;
+    this.trace = scope.trace;
     this.#body = body;
     this.#scope = scope;
     Object.freeze(this);

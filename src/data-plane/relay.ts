@@ -1,7 +1,7 @@
 import { toObserved } from './answer/observed.ts';
 import type { Call } from './call.ts';
 import { isObject } from './json-value.ts';
-import { parseEvents, type SseEvent } from './sse.ts';
+import { lastDataWith, parseEvents } from './sse.ts';
 import type { StreamShape } from './surface/surface.ts';
 import type { UpstreamFailure } from './upstream/failure.ts';
 import { type AnswerHeaders, toClientHeaders } from './upstream/headers.ts';
@@ -71,29 +71,25 @@ export class Relay implements EventSink {
     });
   }
 
-  /** Often nobody wants to know, and only some dialects count anything in the first event. */
+  /** Only some dialects count anything in the first event. */
   #readFirst(events: Buffer): void {
-    const { countsUsage, surface } = this.#call;
-    if (!countsUsage || surface.stream?.usageInFirst !== true) return;
-    const first = parseEvents(events).find(({ data }) => data !== null);
-    this.#readUsage(surface.stream, first);
+    const { stream } = this.#call.surface;
+    if (stream?.usageInFirst !== true) return;
+    this.#readUsage(stream, parseEvents(events).find(({ data }) => data !== null)?.data);
   }
 
   /** Usage stands in the last event that speaks of it: in the last read, or in the one before. */
   #readLast(events: Buffer): void {
-    const { countsUsage, surface } = this.#call;
-    if (!countsUsage || surface.stream === null) return;
-    const tail = this.#last === null ? events : Buffer.concat([this.#last, events]);
-    this.#readUsage(
-      surface.stream,
-      parseEvents(tail).findLast(({ data }) => data?.includes('"usage"') === true),
-    );
+    const { stream } = this.#call.surface;
+    if (stream === null) return;
+    const data = lastDataWith('"usage"', events) ?? (this.#last && lastDataWith('"usage"', this.#last));
+    this.#readUsage(stream, data);
   }
 
-  #readUsage(stream: StreamShape, event: SseEvent | undefined): void {
-    if (event?.data == null) return;
+  #readUsage(stream: StreamShape, data: string | null | undefined): void {
+    if (data == null) return;
     try {
-      const chunk: unknown = JSON.parse(event.data);
+      const chunk: unknown = JSON.parse(data);
       if (isObject(chunk)) this.#call.usage = stream.usageOf(chunk, this.#call.usage);
     } catch {
       // The client has had its answer: a record without usage is all that this costs.

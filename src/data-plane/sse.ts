@@ -143,6 +143,17 @@ export function hasBrokenData(bytes: Buffer): boolean {
   return false;
 }
 
+/**
+ * The data of the last event that has `text` in it, `null` when none has. A search from the end: nothing is made of the
+ * events before.
+ */
+export function lastDataWith(text: string, bytes: Buffer): string | null {
+  const found = bytes.lastIndexOf(text);
+  if (found === -1) return null;
+  const start = Math.max(bytes.lastIndexOf('\n\n', found), bytes.lastIndexOf('\r\n\r\n', found), 0);
+  return parseEvents(bytes.subarray(start)).find(({ data }) => data?.includes(text) === true)?.data ?? null;
+}
+
 /** `data: {"…}` */
 function looksLikeJson(bytes: Buffer, start: number, end: number): boolean {
   const brace = bytes[start + 5] === SPACE ? start + 6 : start + 5;

@@ -1,4 +1,4 @@
-import { basename } from 'node:path';
+import { basename, isAbsolute } from 'node:path';
 import semver from 'semver';
 import { z } from 'zod';
 import { PluginLoadError } from '../errors.ts';
@@ -24,6 +24,12 @@ const variables = z.array(z.string().regex(ENVIRONMENT_NAME));
 const conditions = z.array(z.union([z.string().regex(ENVIRONMENT_NAME), z.string().regex(NAMED_IN_FILE)]));
 const activationSchema = z.strictObject({ env: variables.default([]), anyOf: conditions.min(1).optional() });
 
+const paths = z.array(z.string().refine((path) => path === '*' || isAbsolute(path))).default([]);
+const permissionsSchema = z.strictObject({
+  net: z.array(z.string().min(1)).default([]),
+  fs: z.strictObject({ read: paths, write: paths }).default({ read: [], write: [] }),
+});
+
 const FIELDS = [...METADATA_FIELDS, ...MANIFEST_ONLY_FIELDS];
 
 /**
@@ -38,6 +44,7 @@ export function parseManifest(pkg: PackageJson, specifier: string): PluginManife
   if (!isRecord(raw)) throw manifestError(specifier, [`llmrouter is ${show(raw)}, expected an object`]);
   const parsed = parseMetadataFields(raw, 'llmrouter');
   const activation = activationSchema.safeParse(raw.activation ?? {});
+  const permissions = permissionsSchema.safeParse(raw.permissions ?? {});
   const problems = [
     ...unknownFields(raw),
     ...(parsed.problems ?? []),
@@ -47,12 +54,20 @@ export function parseManifest(pkg: PackageJson, specifier: string): PluginManife
       : [
           `llmrouter.activation is ${show(raw.activation)}, expected { "env": [names of environment variables], "anyOf": [the same, "provider:<name>" or "strategy:<name>"] }`,
         ]),
+    ...(permissions.success
+      ? []
+      : [
+          `llmrouter.permissions is ${show(raw.permissions)}, expected { "net": [hosts], "fs": { "read": [absolute paths, or "*"], "write": [the same] } }`,
+        ]),
     ...versionProblem(pkg.version),
   ];
-  if (problems.length > 0 || parsed.fields === null || !activation.success) {
+  if (problems.length > 0 || parsed.fields === null || !activation.success || !permissions.success) {
     throw manifestError(specifier, problems);
   }
-  return manifest(pkg, raw, parsed.fields, activation.data, specifier);
+  return Object.freeze({
+    ...manifest(pkg, raw, parsed.fields, activation.data, specifier),
+    permissions: deepFreeze(permissions.data),
+  });
 }
 
 function manifest(
@@ -61,17 +76,17 @@ function manifest(
   fields: MetadataFields,
   { env, anyOf }: z.infer<typeof activationSchema>,
   specifier: string,
-): PluginManifest {
+): Omit<PluginManifest, 'permissions'> {
   const version = typeof pkg.version === 'string' ? { version: pkg.version } : {};
   const description = typeof pkg.description === 'string' ? { description: pkg.description } : {};
   const declared = Object.freeze({ ...version, ...description, ...fields });
-  return Object.freeze({
+  return {
     packageName: packageName(pkg),
     entry: typeof raw.entry === 'string' ? raw.entry : null,
     declared,
     metadata: withDefaults(declared, toPluginName(basename(packageName(pkg) ?? specifier))),
     activation: deepFreeze(anyOf === undefined ? { env } : { env, anyOf }),
-  });
+  };
 }
 
 function unknownFields(raw: PackageJson): string[] {

@@ -83,7 +83,7 @@ const EXPECTED: Readonly<Record<keyof typeof schema.shape, string>> = {
 export const METADATA_FIELDS: readonly string[] = Object.keys(EXPECTED);
 
 /** What only a manifest may say: it is needed before the code is imported. */
-export const MANIFEST_ONLY_FIELDS: readonly string[] = ['entry', 'activation'];
+export const MANIFEST_ONLY_FIELDS: readonly string[] = ['entry', 'activation', 'permissions'];
 
 /**
  * Checks raw metadata, of a manifest or of code. Fields that are left out stay out; fields that are unknown are not

@@ -55,6 +55,16 @@ export interface PluginManifest {
   /** The same with defaults: what is known of the plugin before its code is imported. */
   readonly metadata: ResolvedMetadata;
   readonly activation: Activation;
+  /** What it asks for in a process of its own, beyond what every plugin has there. */
+  readonly permissions: Permissions;
+}
+
+/** What a plugin in a process of its own asks for. The operator has to grant it. */
+export interface Permissions {
+  /** Hosts that it connects to by itself, for people to read: Node grants the network as a whole or not at all. */
+  readonly net: readonly string[];
+  /** Absolute paths; `*`: whatever the operator grants. */
+  readonly fs: { readonly read: readonly string[]; readonly write: readonly string[] };
 }
 
 /** What the configuration has to have for a plugin to be active. */

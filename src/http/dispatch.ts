@@ -3,6 +3,7 @@ import type { Pipeline } from '../pipeline/types.ts';
 import { MCP_PATH } from '../wire/dialect.ts';
 import { sendError, toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest } from '../wire/message.ts';
+import { Timeline } from '../wire/timeline.ts';
 import { type AdminTable, createAdminTable } from './admin.ts';
 import { type AdminGuard, createAdminGuard, isAdminPath, notFound } from './admin-key.ts';
 import { runHandler } from './app.ts';
@@ -103,8 +104,18 @@ export class Dispatcher {
     res: ServedResponse,
     path: string,
   ): Promise<void> {
+    if (this.#deps.debug || pipeline.export !== null) this.#openTimeline(req, res);
     const isOpen = pipeline.auth === null && pipeline.middleware === null && !isAdminPath(path);
     return isOpen ? this.#answer(pipeline, req, res, path) : this.#throughPhases(pipeline, req, res, path);
+  }
+
+  /** What plugins take of a request is told to exporters; where all its time goes, in debug mode. */
+  #openTimeline(req: GatewayRequest, res: ServedResponse): void {
+    const { timelines, debug } = this.#deps;
+    req.timeline = new Timeline(req.receivedAt, debug);
+    req.timeline.mark('guard');
+    timelines.open(req.id, req.timeline);
+    res.once('close', () => timelines.close(req.id));
   }
 
   /** Authentication and middleware, in front of what answers. */
@@ -117,8 +128,10 @@ export class Dispatcher {
     // A preflight has no credentials: only middleware may answer it without, so it is authenticated after that.
     const isEarly = isPreflight(req);
     if (!isEarly) await this.#checkAccess(pipeline, req, arrivalPath);
+    req.timeline?.mark('auth');
     if (pipeline.middleware !== null) {
       await runHandler(pipeline.middleware, req, res);
+      req.timeline?.mark('middleware');
       if (res.writableEnded) return;
     }
     const path = pathOf(req.url ?? '/');

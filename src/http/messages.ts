@@ -73,7 +73,10 @@ export function createMessageClasses(app: Express, context: HeadContext): Messag
 function ownLines(context: HeadContext, req: GatewayRequest): string {
   const id = `X-Request-Id: ${req.id === '' ? randomUUID() : req.id}\r\n`;
   if (!context.debug) return id;
-  return `${id}Server-Timing: gateway;dur=${(performance.now() - req.receivedAt).toFixed(2)}\r\n`;
+  const { timeline } = req;
+  timeline?.mark('answer');
+  const total = `gateway;dur=${(performance.now() - req.receivedAt).toFixed(2)}`;
+  return `${id}Server-Timing: ${timeline === null ? total : `${total}, ${timeline.toServerTiming()}`}\r\n`;
 }
 
 /**

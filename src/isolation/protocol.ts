@@ -61,7 +61,7 @@ export interface Description {
     readonly languageModel: boolean;
     readonly embeddingModel: boolean;
   }[];
-  readonly storageBackend: { readonly closes: boolean } | null;
+  readonly storageBackend: { readonly closes: boolean; readonly shared: boolean } | null;
 }
 
 /** A request as a handler in the plugin's process sees it. */

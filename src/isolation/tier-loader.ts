@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Logger } from 'winston';
-import type { GatewayConfig, IsolationPolicy } from '../config/types.ts';
+import type { GatewayConfig, IsolationPolicy, PermissionGrants } from '../config/types.ts';
 import type { Containment } from '../containment/containment.ts';
 import { loadPlugin } from '../discovery/load.ts';
 import { resolveMetadata } from '../discovery/metadata.ts';
@@ -11,11 +11,16 @@ import { PluginLoadError } from '../errors.ts';
 import type { IsolationTier } from '../plugin-api/metadata.ts';
 import { IsolatedPlugin, type IsolationParts } from './host/isolated-plugin.ts';
 import { probeWalls, type Walls } from './host/sandbox.ts';
+import { grantPermissions } from './permissions.ts';
 
 export interface TierLoaderOptions {
   readonly config: GatewayConfig;
   readonly log: Logger;
   readonly containment: Containment;
+}
+
+interface LoaderParts extends IsolationParts {
+  readonly permissions: PermissionGrants;
 }
 
 /** `copied`: what the candidate's files are a copy of, if they are one. */
@@ -34,14 +39,13 @@ export function createTierLoader({ config, log, containment }: TierLoaderOptions
     callTimeoutMs,
     allowedCapabilities,
   } = config.plugins;
-  const limits = {
-    memoryBytes,
-    stallMs: stallTimeoutMs === 0 ? callTimeoutMs : Math.min(stallTimeoutMs, callTimeoutMs),
-  };
+  const stallMs = stallTimeoutMs === 0 ? callTimeoutMs : Math.min(stallTimeoutMs, callTimeoutMs);
+  const limits = { memoryBytes, stallMs, startMs: config.plugins.startupTimeoutMs };
+  const { permissions } = config.plugins;
   let walls: Walls | null = null;
-  const parts = (): IsolationParts => {
+  const parts = (): LoaderParts => {
     walls ??= probe(log);
-    return { log, containment, walls, limits, allowed: allowedCapabilities };
+    return { log, containment, walls, limits, permissions, allowed: allowedCapabilities };
   };
   return async (candidate, copied = null) => {
     const tier = tierBeforeLoad(candidate, isolation);
@@ -88,7 +92,7 @@ function mentionsIsolation({ entry }: PluginCandidate): boolean {
 async function loadIsolated(
   candidate: PluginCandidate,
   copied: CopiedFrom | null,
-  parts: IsolationParts,
+  parts: LoaderParts,
 ): Promise<LoadedPlugin> {
   const { root, entry, isFile, specifier, problem } = candidate;
   if (problem !== null || root === null || entry === null)
@@ -102,7 +106,7 @@ async function loadIsolated(
     sandbox: {
       code,
       modulesOf: copied === null ? code : copied.importer,
-      grants: { net: false, read: [], write: [] },
+      grants: grantPermissions(candidate, parts.permissions.get(candidate.manifest?.metadata.name ?? '')),
       memoryBytes: parts.limits.memoryBytes,
     },
   });

@@ -14,14 +14,34 @@ export function compileMiddleware(
   containment: Containment,
   members: readonly Member[],
 ): RequestHandler | null {
-  const handlers = members.flatMap((member) => handlersOf(containment, member));
-  if (handlers.length === 0) return null;
-  return inTurn(handlers);
+  const steps = members.flatMap((member) => stepsOf(containment, member));
+  if (steps.length === 0) return null;
+  return inTurn(steps);
 }
 
-function handlersOf(containment: Containment, member: Member): RequestHandler[] {
-  if (member.bag !== null) return member.bag.middleware.map((entry) => toHandler(containment, member, entry));
-  return member.guards.requests ? [(_req, res) => sendError(res, notStarted(member))] : [];
+/** One handler, and where it may have something to do. */
+interface Step {
+  readonly handler: RequestHandler;
+  /** The request's target begins with one of them, in whichever case, or the handler is not entered. `null`: anywhere. */
+  readonly prefixes: readonly string[] | null;
+}
+
+function stepsOf(containment: Containment, member: Member): Step[] {
+  if (member.bag !== null) {
+    return member.bag.middleware.map((entry) => ({
+      handler: toHandler(containment, member, entry),
+      prefixes: entry.path === null ? null : [entry.path].flat().map(literalPrefix),
+    }));
+  }
+  const refuse: RequestHandler = (_req, res) => sendError(res, notStarted(member));
+  return member.guards.requests ? [{ handler: refuse, prefixes: null }] : [];
+}
+
+/** What a path begins with wherever it matches: the part before its first parameter, wildcard, option or escape. */
+function literalPrefix(path: string): string {
+  const literal = path.slice(0, path.search(/[:*{}()[\]?+!\\]|$/));
+  // `/users/` matches `/users` as well.
+  return literal.replace(/\/+$/, '').toLowerCase();
 }
 
 function toHandler(containment: Containment, member: Member, entry: MiddlewareContribution): RequestHandler {
@@ -77,14 +97,40 @@ function describe({ path }: MiddlewareContribution): string {
   return path === null ? 'middleware' : `middleware at ${String(path)}`;
 }
 
-/** Handlers one after the other. `next` is made per step, since a late second call must not move another step. */
-function inTurn(handlers: readonly RequestHandler[]): RequestHandler {
+/**
+ * Handlers one after the other. `next` is made per step, since a late second call must not move another step. Express's
+ * own matching costs as much as a small handler: a path that cannot match is passed over before it.
+ */
+function inTurn(steps: readonly Step[]): RequestHandler {
   return (req, res, next) => {
-    const step = (index: number): void => {
-      const handler = handlers[index];
-      if (handler === undefined) next();
-      else handler(req, res, (error?: unknown) => (error === undefined ? step(index + 1) : next(error)));
+    const goOn = (from: number): void => {
+      let index = from;
+      // The target is read each time: a handler may change it.
+      while (index < steps.length && !mayMatch((steps[index] as Step).prefixes, req.url)) index++;
+      const step = steps[index];
+      if (step === undefined) next();
+      else step.handler(req, res, (error?: unknown) => (error === undefined ? goOn(index + 1) : next(error)));
     };
-    step(0);
+    goOn(0);
   };
+}
+
+function mayMatch(prefixes: readonly string[] | null, url: string): boolean {
+  if (prefixes === null) return true;
+  for (const prefix of prefixes) if (startsWith(url, prefix)) return true;
+  return false;
+}
+
+/** @param prefix in lower case */
+function startsWith(url: string, prefix: string): boolean {
+  if (url.length < prefix.length) return false;
+  for (let at = 0; at < prefix.length; at++) {
+    const code = url.charCodeAt(at);
+    if (code !== prefix.charCodeAt(at) && lowerCase(code) !== prefix.charCodeAt(at)) return false;
+  }
+  return true;
+}
+
+function lowerCase(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
 }

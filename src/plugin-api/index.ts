@@ -63,3 +63,4 @@ export type { ApiKey, Provider, ProviderDeployment, ProviderResponse } from './p
 export type { Candidate, RouteDecision, RouteLoad, RouteResult, RoutingStrategy } from './routing.ts';
 export type { Storage, StorageBackend, StorageOptions, StorageValue } from './storage.ts';
 export type { Tool, ToolCall, ToolDescription, ToolProgress, ToolResult, ToolRuntime } from './tools.ts';
+export type { TraceContext } from './trace.ts';

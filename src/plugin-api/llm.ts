@@ -1,6 +1,7 @@
 import type { Identity } from './auth.ts';
 import type { LlmEvent, LlmEventResult } from './llm-event.ts';
 import type { RouteDecision } from './routing.ts';
+import type { TraceContext } from './trace.ts';
 
 type MaybePromise<T> = T | Promise<T>;
 
@@ -36,6 +37,8 @@ export interface LlmRequest {
   readonly text: string;
   /** `null` when no auth provider is loaded. */
   readonly identity: Identity | null;
+  /** The trace that the call is part of; `null`: the client sent none, and no exporter would record one. */
+  readonly trace: TraceContext | null;
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
 }

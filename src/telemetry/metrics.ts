@@ -1,5 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { PluginMetrics } from '../plugin-api/metrics.ts';
+import { CALL_METRICS, registerCalls } from './call-metrics.ts';
+import { CallStats } from './call-stats.ts';
 import { MetricNames } from './metric-names.ts';
 import { PluginLedger } from './plugin-ledger.ts';
 import { createPluginMetrics } from './plugin-metrics.ts';
@@ -21,6 +23,8 @@ export type PluginStates = () => readonly { readonly name: string; readonly stat
 /** All numbers of one gateway. Stages keep plain counters; they are read when somebody scrapes. */
 export interface Metrics {
   readonly ledger: PluginLedger;
+  /** What is counted of LLM calls. */
+  readonly calls: CallStats;
   readonly upgrades: UpgradeCounts;
   /** The metrics that a plugin makes itself; the same object each time. */
   forPlugin(plugin: string): PluginMetrics;
@@ -34,14 +38,17 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const ledger = new PluginLedger();
+  const calls = new CallStats();
   const plugins = new Map<string, PluginMetrics>();
   const names = new MetricNames(OWN_NAMES);
   const upgrades = new UpgradeCounts();
   registerLedger(registry, ledger);
+  registerCalls(registry, calls);
   registerUpgrades(registry, upgrades);
   const startProcessMetrics = once(() => collectDefaultMetrics({ register: registry }));
   return {
     ledger,
+    calls,
     upgrades,
     forPlugin(plugin) {
       const known = plugins.get(plugin);
@@ -84,6 +91,7 @@ const STATE_METRIC = 'llmrouter_plugin_state';
 const RELOADS_METRIC = 'llmrouter_plugin_reloads_total';
 const ROLLBACKS_METRIC = 'llmrouter_plugin_rollbacks_total';
 const OWN_NAMES = [
+  ...CALL_METRICS,
   ...LEDGER_METRICS.map(([, name]) => name),
   HTTP_METRIC,
   STATE_METRIC,

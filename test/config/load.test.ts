@@ -128,6 +128,20 @@ const ROWS: Readonly<Record<string, Row>> = {
     ],
     bad: ['worker', 'guard=worker', '=process', 'a=b=process', 'guard='],
   },
+  LLMROUTER_PLUGINS_PERMISSIONS: {
+    get: (config) => config.plugins.permissions,
+    unset: new Map(),
+    good: [
+      [
+        'a:net, a:read=/x, b:write=/y z',
+        new Map([
+          ['a', { net: true, read: ['/x'], write: [] }],
+          ['b', { net: false, read: [], write: ['/y z'] }],
+        ]),
+      ],
+    ],
+    bad: ['a', 'a:net=/x', 'a:read', 'a:read=x', 'a:spawn', ':net'],
+  },
   LLMROUTER_PLUGINS_MEMORY_LIMIT: {
     get: (config) => config.plugins.memoryLimitBytes,
     unset: 536_870_912,

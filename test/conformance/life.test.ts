@@ -11,7 +11,16 @@ import { RedisServer, WITHOUT_REDIS } from '../support/redis-server.ts';
 import { type Example, exampleOf, PLUGINS_DIR, type PluginPackage, readPackages } from './package.ts';
 
 /** Where a plugin's code runs: the suite is run for each. */
-const TIERS = ['inline'] as const;
+const TIERS = ['inline', 'process'] as const;
+
+/** Plugins that start programs have to run in the gateway's own process. */
+const INLINE_ONLY: ReadonlySet<string> = new Set(['mcp-servers']);
+
+/** What the operator of that tier sets, with all that the plugins ask for. */
+const PROCESS_TIER = {
+  LLMROUTER_PLUGINS_ISOLATION: 'process',
+  LLMROUTER_PLUGINS_PERMISSIONS: 'storage-redis:net,otel:net',
+};
 
 /** What stands in for parts of a README's example that lead to services elsewhere. */
 interface Stage {
@@ -56,6 +65,7 @@ describe('plugins/ without a configuration', () => {
 
 for (const tier of TIERS) {
   for (const plugin of packages) {
+    if (tier === 'process' && INLINE_ONLY.has(plugin.name)) continue;
     describe(`plugins/${plugin.name}, ${tier}`, { skip: STAGES[plugin.name]?.skip ?? false }, () => {
       it('starts as its README shows, and uses just the capabilities that it declares', async (t) => {
         const { yaml, env } = await exampleFor(t, plugin);
@@ -63,8 +73,12 @@ for (const tier of TIERS) {
           env: { ...environmentFor(plugin, tier), ...env, ...WITH_ADMIN },
           files: { 'gateway.yaml': yaml },
         });
-        const { state, capabilities, contributes, reason } = await inspectPlugin(gateway, plugin.name);
+        const { state, isolation, capabilities, contributes, reason } = await inspectPlugin(
+          gateway,
+          plugin.name,
+        );
         assert.equal(state, 'started', JSON.stringify(reason));
+        assert.equal(isolation, tier);
         assert.deepEqual([...capabilities].sort(), usedBy(contributes as unknown as ContributionSummary));
         assert.deepEqual(complaints(gateway.log), []);
         assert.equal(await gateway.stop(), 0);
@@ -98,7 +112,7 @@ async function exampleFor(t: TestContext, plugin: PluginPackage): Promise<Exampl
 }
 
 function environmentFor({ dir }: PluginPackage, tier: string): Readonly<Record<string, string>> {
-  return { LLMROUTER_PLUGINS: dir, ...(tier === 'inline' ? {} : { LLMROUTER_PLUGINS_ISOLATION: tier }) };
+  return { LLMROUTER_PLUGINS: dir, ...(tier === 'process' && PROCESS_TIER) };
 }
 
 /** The capabilities that its contributions need. */

@@ -191,7 +191,7 @@ describe('time-outs', () => {
     for (const script of [silence, headOnly]) {
       const { url } = await gateway(t, [script, stream(chatStream(['one']))], {
         routing: { numRetries: 1 },
-        deployment: { streamTimeoutMs: 100 },
+        deployment: { streamTimeoutMs: 1000 },
         keepAliveMs: 60_000,
       });
       const response = await post(url, STREAMED);
@@ -271,7 +271,7 @@ describe('a client that waits for the first event of a stream', () => {
   it('hears nothing before the head of the answer, so that another deployment can help', async (t) => {
     const { url } = await gateway(t, [silence, stream(chatStream(['one']))], {
       routing: { numRetries: 1 },
-      deployment: { timeoutMs: 200 },
+      deployment: { timeoutMs: 1000 },
       keepAliveMs: 20,
     });
     const response = await post(url, STREAMED);

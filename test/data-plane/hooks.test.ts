@@ -66,6 +66,7 @@ describe('the phases of a call', () => {
       stream: false,
       body: { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello' }], temperature: 1 },
       identity: null,
+      trace: null,
     });
     assert.ok(Object.isFrozen(request) && Object.isFrozen((request.body.messages as unknown[])[0]));
     assert.equal(signal.aborted, false);

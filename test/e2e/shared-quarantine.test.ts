@@ -25,7 +25,15 @@ describe('replicas that share a store', { skip: WITHOUT_REDIS }, () => {
       files: { 'plugins/guard.js': GUARD },
     };
     const one = await startGateway(t, options);
-    const two = await startGateway(t, options);
+    // One of them has its store in a process of its own: that it is shared has to cross.
+    const two = await startGateway(t, {
+      ...options,
+      env: {
+        ...options.env,
+        LLMROUTER_PLUGINS_ISOLATION: 'storage-redis=process',
+        LLMROUTER_PLUGINS_PERMISSIONS: 'storage-redis:net',
+      },
+    });
     const quarantined = two.logged(transitionOf('guard', 'quarantined'));
     await admin(one, '/plugins/guard/quarantine', {
       method: 'POST',

@@ -17,7 +17,9 @@ function record(id: string): CallRecord {
   return {
     id,
     surface: 'chat.completions',
+    operation: 'chat',
     model: 'echo',
+    upstreamModel: null,
     deployment: 'echo/0',
     provider: 'echo',
     identity: null,
@@ -26,9 +28,13 @@ function record(id: string): CallRecord {
     error: null,
     attempts: 1,
     usage: null,
+    costUsd: null,
+    plugins: [],
+    firstTokenMs: null,
     startedAt: 0,
     totalMs: 1,
     firstByteMs: 1,
+    trace: null,
   };
 }
 

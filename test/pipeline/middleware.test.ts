@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { RequestHandler } from 'express';
+import express, { type RequestHandler } from 'express';
 import { Containment } from '../../src/containment/containment.ts';
 import { compileMiddleware } from '../../src/pipeline/middleware.ts';
 import { ask, kinds, serve, signal } from '../containment/support.ts';
@@ -79,6 +79,63 @@ describe('middleware', () => {
       ['200 ', '200 either', '200 either', '200 '],
     );
     assert.deepEqual(seen, ['/x /in?q=1']);
+  });
+
+  it('with a path runs where Express would run it, and nowhere else', async (t) => {
+    const paths = [
+      '/',
+      '/a',
+      '/A/b/',
+      '/users/:id',
+      '/files/*rest',
+      '/x{/y}',
+      '/a-b.c',
+      ['/m', '/n/:q'],
+      '/é',
+    ];
+    const ours = await listen(
+      t,
+      using(
+        'a',
+        paths.map((path, at) => [path, mark(`${at}`)] as const),
+      ),
+    );
+    const router = express.Router();
+    for (const [at, path] of paths.entries()) router.use(path as string, mark(`${at}`));
+    const theirs = await serve(t, router, (_req, res) => void res.send((res.locals.marks ?? []).join(' ')));
+    const targets = [
+      '',
+      'a',
+      'A',
+      'a/',
+      'ab',
+      'a/b',
+      'A/B/c',
+      'a?b',
+      'users',
+      'users/',
+      'USERS/7/x',
+      'files',
+      'files/1',
+    ].concat([
+      'x',
+      'x/y',
+      'xy',
+      'a-b.c',
+      'a-bxc',
+      'm',
+      'M/1',
+      'n',
+      'n/1',
+      'N/1/2',
+      '%61',
+      '%C3%A9',
+      '/a',
+      '//a/b',
+    ]);
+    for (const target of targets) {
+      assert.equal(await ask(`${ours}/${target}`), await ask(`${theirs}/${target}`), target);
+    }
   });
 
   it('gives later ones the url as it was', async (t) => {

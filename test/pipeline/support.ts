@@ -71,6 +71,7 @@ export function llmRequest(overrides: Partial<LlmRequest> = {}): LlmRequest {
     body: { model: 'echo', messages: [{ role: 'user', content: 'hi' }] },
     text: 'hi',
     identity: null,
+    trace: null,
     signal: new AbortController().signal,
     ...overrides,
   };

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
+import type { TraceContext } from '../../plugin-api/trace.ts';
 import { LazyLlmRequest } from '../llm-request.ts';
 import type { RequestBody } from '../request-body.ts';
 import type { Surface } from '../surface/surface.ts';
@@ -11,6 +12,7 @@ export class CrossedCall implements UpstreamCall {
   readonly surface: Surface;
   readonly body: RequestBody;
   readonly clientHeaders: IncomingHttpHeaders;
+  readonly trace: TraceContext | null;
   readonly #call: UpstreamCall;
 
   constructor(call: UpstreamCall, surface: Surface, body: RequestBody) {
@@ -18,13 +20,15 @@ export class CrossedCall implements UpstreamCall {
     this.surface = surface;
     this.body = body;
     this.clientHeaders = call.clientHeaders;
+    this.trace = call.trace;
     this.#call = call;
   }
 
   /** For providers that are code. */
   get request(): LlmRequest {
-    const { id, surface, body } = this;
+    const { id, surface, body, trace } = this;
     const { request } = this.#call;
-    return new LazyLlmRequest({ id, surface, identity: request.identity, abort: () => request.signal }, body);
+    const { identity } = request;
+    return new LazyLlmRequest({ id, surface, identity, trace, abort: () => request.signal }, body);
   }
 }

@@ -1,5 +1,6 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider';
 import type { ProviderDeployment } from '../../plugin-api/provider.ts';
+import { traceHeaders } from '../../wire/trace-context.ts';
 import { BodyController } from '../upstream/body-controller.ts';
 import { toProviderFailure } from '../upstream/model-failure.ts';
 import type { Redact } from '../upstream/redact.ts';
@@ -48,6 +49,7 @@ export class ModelCarrier implements Carrier {
     const model = await this.#make(call.id, this.#deployment);
     const options = {
       ...(await toModelOptions(asked, model, client)),
+      ...(call.trace === null ? {} : { headers: traceHeaders(call.trace) }),
       abortSignal: controller.signal,
     };
     const body = new CrossingBody(client, call.surface, answerContext(call, this.#deployment.model));

@@ -1,4 +1,9 @@
-import type { EmbeddingModelV4, EmbeddingModelV4Result, SharedV4Warning } from '@ai-sdk/provider';
+import type {
+  EmbeddingModelV4,
+  EmbeddingModelV4CallOptions,
+  EmbeddingModelV4Result,
+  SharedV4Warning,
+} from '@ai-sdk/provider';
 import { GatewayError } from '../../errors.ts';
 import type { ProviderResponse } from '../../plugin-api/provider.ts';
 import type { JsonObject } from '../json-value.ts';
@@ -33,13 +38,13 @@ export async function embed(
   model: EmbeddingModelV4,
   { values, dimensions, format }: EmbeddingRequest,
   group: string,
-  abortSignal: AbortSignal,
+  scope: Pick<EmbeddingModelV4CallOptions, 'headers' | 'abortSignal'>,
 ): Promise<ProviderResponse> {
   const parallel = (await model.supportsParallelCalls) ? MAX_PARALLEL : 1;
   const batches = inBatches(values, (await model.maxEmbeddingsPerCall) ?? values.length);
   const results: EmbeddingModelV4Result[] = [];
   for (const some of inBatches(batches, parallel)) {
-    const options = { abortSignal, ...(dimensions === undefined ? {} : { dimensions }) };
+    const options = { ...scope, ...(dimensions === undefined ? {} : { dimensions }) };
     results.push(...(await Promise.all(some.map((batch) => model.doEmbed({ ...options, values: batch })))));
   }
   for (const { warnings } of results) refuseUnsupported(warnings);

@@ -5,14 +5,7 @@ import { connectionOptions, HOP_BY_HOP } from '../../wire/headers.ts';
  * What of a client's headers reaches an upstream. A list of the permitted: credentials come in ever new names, and
  * `openai-organization` would let a client choose whom the gateway's key is charged to.
  */
-const FORWARDED = [
-  'user-agent',
-  'openai-beta',
-  'anthropic-beta',
-  'idempotency-key',
-  'traceparent',
-  'tracestate',
-] as const;
+const FORWARDED = ['user-agent', 'openai-beta', 'anthropic-beta', 'idempotency-key'] as const;
 
 /** The head of an upstream's answer as undici gives it, or as a provider wrote it. */
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;

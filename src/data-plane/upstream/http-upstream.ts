@@ -2,6 +2,7 @@ import type { Pool } from 'undici';
 import type { DeploymentConfig } from '../../config/types.ts';
 import { toError } from '../../errors.ts';
 import type { LlmSurface } from '../../plugin-api/llm.ts';
+import { addTrace } from '../../wire/trace-context.ts';
 import type { Surface } from '../surface/surface.ts';
 import { unreachable } from './failure.ts';
 import { addClientHeaders, addVersion } from './headers.ts';
@@ -54,6 +55,7 @@ export class HttpUpstream implements Upstream {
     const headers = this.#headersFor(call.body.contentType);
     headers.push('accept', acceptOf(call), 'x-request-id', call.id);
     addClientHeaders(headers, call.clientHeaders);
+    if (call.trace !== null) addTrace(headers, call.trace);
     if (this.#version !== null) addVersion(headers, call.clientHeaders, this.#version);
     const options = {
       path: this.#paths.get(call.surface.name) as string,

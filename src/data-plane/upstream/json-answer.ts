@@ -1,4 +1,4 @@
-import { mapJsonObject } from '../json-scan.ts';
+import { endOfValue } from '../json-scan.ts';
 import { isObject, type JsonObject } from '../json-value.ts';
 import type { AnswerHeaders } from './headers.ts';
 
@@ -80,10 +80,16 @@ function parseObject(body: Buffer): JsonObject | null {
   }
 }
 
+/**
+ * A member's value, `null` when there is none. Within strings quotes are escaped, so that `"usage":` is nowhere but in
+ * front of a member's value; the last one counts, as with `JSON.parse`. No API has another of that name further inside.
+ */
 function memberOf(body: Buffer, name: string): unknown {
+  const found = body.lastIndexOf(`"${name}":`);
+  if (found === -1) return null;
+  const start = found + name.length + 3;
   try {
-    const member = mapJsonObject(body, MAX_DEPTH).members.findLast(({ key }) => key === name);
-    return member === undefined ? null : JSON.parse(body.toString('utf8', member.start, member.end));
+    return JSON.parse(body.toString('utf8', start, endOfValue(body, start, MAX_DEPTH)));
   } catch {
     return null;
   }

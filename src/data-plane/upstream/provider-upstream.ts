@@ -1,6 +1,7 @@
 import { toError } from '../../errors.ts';
 import type { ProviderPhase } from '../../pipeline/types.ts';
 import type { ProviderDeployment, ProviderResponse } from '../../plugin-api/provider.ts';
+import { traceHeaders } from '../../wire/trace-context.ts';
 import type { Surface } from '../surface/surface.ts';
 import { CHAT } from '../surface/table.ts';
 import { BodyController } from './body-controller.ts';
@@ -59,7 +60,9 @@ export class ProviderUpstream implements Upstream {
     if (embeddingModel === null) throw new Error(`no method of the provider serves ${call.surface.path}`);
     const wanted = readEmbeddingRequest(call.request.body);
     const model = await embeddingModel(call.id, this.#deployment);
-    return embed(model, wanted, this.#deployment.group, controller.signal);
+    const headers = call.trace === null ? {} : { headers: traceHeaders(call.trace) };
+    const scope = { ...headers, abortSignal: controller.signal };
+    return embed(model, wanted, this.#deployment.group, scope);
   }
 }
 

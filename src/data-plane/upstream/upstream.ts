@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
+import type { TraceContext } from '../../plugin-api/trace.ts';
 import type { RequestBody } from '../request-body.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { UpstreamFailure } from './failure.ts';
@@ -13,6 +14,8 @@ export interface UpstreamCall {
   readonly surface: Surface;
   readonly body: RequestBody;
   readonly clientHeaders: IncomingHttpHeaders;
+  /** Passed on in place of what the client has sent. */
+  readonly trace: TraceContext | null;
   /** The call as plugins see it; made when it is first asked for. */
   readonly request: LlmRequest;
 }

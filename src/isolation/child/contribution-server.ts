@@ -157,7 +157,13 @@ function describe(bag: Contributions, middleware: readonly MiddlewareRun[]): Des
       languageModel: languageModel !== undefined,
       embeddingModel: embeddingModel !== undefined,
     })),
-    storageBackend: bag.storageBackend === null ? null : { closes: bag.storageBackend.close !== undefined },
+    storageBackend:
+      bag.storageBackend === null
+        ? null
+        : {
+            closes: bag.storageBackend.close !== undefined,
+            shared: bag.storageBackend.shared === true,
+          },
   };
 }
 

@@ -37,6 +37,7 @@ class RemoteLlmRequest implements LlmRequest {
   readonly stream: boolean;
   readonly body: LlmRequest['body'];
   readonly identity: LlmRequest['identity'];
+  readonly trace: LlmRequest['trace'];
   readonly signal: AbortSignal;
 
   constructor(fields: LlmFields, signal: AbortSignal) {
@@ -46,6 +47,7 @@ class RemoteLlmRequest implements LlmRequest {
     this.stream = fields.stream;
     this.body = fields.body;
     this.identity = fields.identity;
+    this.trace = fields.trace;
     this.signal = signal;
     Object.freeze(this);
   }
@@ -57,8 +59,9 @@ class RemoteLlmRequest implements LlmRequest {
 
 /** The request with another body, whose model and stream count, as in the gateway. */
 export function withBody(request: LlmRequest, body: LlmRequest['body']): LlmRequest {
-  const { id, surface, identity, signal } = request;
+  const { id, surface, identity, trace, signal } = request;
   const model = typeof body.model === 'string' ? body.model : request.model;
-  const fields = { id, surface, identity, model, stream: body.stream === true, body: deepFreeze(body) };
+  const stream = body.stream === true;
+  const fields = { id, surface, identity, trace, model, stream, body: deepFreeze(body) };
   return new RemoteLlmRequest(fields, signal);
 }

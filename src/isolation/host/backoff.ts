@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const FIRST_MS = 50;
 const LONGEST_MS = 5000;
 /** Who lived so long did not die of its start. */
-const HEALTHY_MS = 60_000;
+const HEALTHY_MS = 10_000;
 /** Deaths in a row after which only a call brings a process back. */
 const EAGER = 5;
 

@@ -33,7 +33,7 @@ const DESCRIPTION = z.strictObject({
       embeddingModel: z.boolean(),
     }),
   ),
-  storageBackend: z.strictObject({ closes: z.boolean() }).nullable(),
+  storageBackend: z.strictObject({ closes: z.boolean(), shared: z.boolean() }).nullable(),
 });
 
 const HEAD = z.strictObject({

@@ -116,7 +116,7 @@ export class IsolatedPlugin {
   async #import(process: PluginProcess): Promise<LoadReport> {
     const { candidate, copied } = this.#options;
     const order: LoadOrder = { candidate: { ...candidate, problem: null }, copied };
-    const report = (await process.channel.call('load', order)) as LoadReport | null;
+    const report = (await process.attend('load', order)) as LoadReport | null;
     if (typeof report?.metadata !== 'object' || report.metadata === null)
       throw new PluginLoadError(`Plugin "${candidate.specifier}": its process has told nothing of it`);
     return report;
@@ -130,6 +130,7 @@ export class IsolatedPlugin {
       this.#started = { context, description: JSON.stringify(description) };
       registerProxies(app, description, {
         connect: () => this.#connect(),
+        closeBackend: async () => this.#live?.process.attend('storageCall', { method: 'close', args: [] }),
         onStorageClosed: () => this.#end('its storage backend was closed'),
       });
     } catch (error) {
@@ -155,7 +156,9 @@ export class IsolatedPlugin {
 
   async #start(process: PluginProcess, context: PluginContext): Promise<Description> {
     this.#services = new Services(context, () => process.channel);
-    return parseDescription(await process.channel.call('startup', this.#order(context)));
+    const description = parseDescription(await process.attend('startup', this.#order(context)));
+    process.settle();
+    return description;
   }
 
   #order(context: PluginContext): StartOrder {
@@ -177,7 +180,7 @@ export class IsolatedPlugin {
     if (live === null) return;
     const { storageBackend } = JSON.parse(started?.description ?? '{}') as Partial<Description>;
     try {
-      await live.process.channel.call('shutdown', null);
+      await live.process.attend('shutdown', null);
     } finally {
       // A backend is closed after the shutdown of its plugin.
       if (storageBackend?.closes !== true) this.#end('it was shut down');

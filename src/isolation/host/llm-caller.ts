@@ -40,9 +40,9 @@ export class LlmCaller {
 
   #whole(request: LlmRequest, channel: Channel): CrossingLlmRequest {
     // One by one: they may be computed when they are read, and the text is not worth its way.
-    const { id, surface, model, stream, body, identity } = request;
+    const { id, surface, model, stream, body, identity, trace } = request;
     const ref = ++this.#last;
     this.#sent.set(request, { ref, channel });
-    return { ref, request: { id, surface, model, stream, body, identity } };
+    return { ref, request: { id, surface, model, stream, body, identity, trace } };
   }
 }

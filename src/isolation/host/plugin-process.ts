@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import type { Duplex, Readable } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { Channel, type ChannelOptions } from '../channel/channel.ts';
 import { RubbishError } from '../channel/frames.ts';
 import { type SandboxOptions, sandboxCommand, type Walls } from './sandbox.ts';
@@ -9,6 +10,8 @@ import { type SandboxOptions, sandboxCommand, type Walls } from './sandbox.ts';
 export interface ProcessLimits {
   /** The event loop may stand still for so long. */
   readonly stallMs: number;
+  /** The same until the plugin has started: modules are imported without a pause. */
+  readonly startMs: number;
   readonly memoryBytes: number;
 }
 
@@ -38,7 +41,9 @@ export class PluginProcess {
   readonly #options: PluginProcessOptions;
   readonly #child: ChildProcess;
   readonly #watch: NodeJS.Timeout;
+  readonly #pipe: Socket;
   #reason: Error | null = null;
+  #isStarted = false;
   #pulse: { readonly sent: number } | null = null;
 
   constructor(options: PluginProcessOptions) {
@@ -55,7 +60,8 @@ export class PluginProcess {
     this.#child.on('error', (error) => this.kill(error));
     this.#child.on('exit', (code, signal) => this.kill(new Error(describeExit(code, signal))));
     for (const output of [this.#child.stdout, this.#child.stderr]) this.#pass(output);
-    const duplex = this.#child.stdio[3] as Duplex;
+    const duplex = this.#child.stdio[3] as Socket;
+    this.#pipe = duplex;
     this.channel = new Channel(duplex, {
       side: 0,
       limits: CHANNEL_LIMITS,
@@ -66,8 +72,24 @@ export class PluginProcess {
     this.#watch = setInterval(() => this.#check(), CHECK_MS);
     this.#watch.unref();
     this.#child.unref();
-    for (const handle of [duplex, this.#child.stdout, this.#child.stderr])
-      (handle as unknown as { unref?(): void } | null)?.unref?.();
+    // No process stays alive for its plugins' processes alone, unless it waits for them.
+    for (const pipe of [duplex, this.#child.stdout, this.#child.stderr]) (pipe as Socket | null)?.unref();
+  }
+
+  /** Calls outside of requests, whose own connections keep the gateway alive: it must not end while it waits. */
+  async attend(method: string, params: unknown): Promise<unknown> {
+    this.#pipe.ref();
+    try {
+      return await this.channel.call(method, params);
+    } finally {
+      this.#pipe.unref();
+    }
+  }
+
+  /** The plugin has started: from now on a pause is a stall. */
+  settle(): void {
+    this.#isStarted = true;
+    this.#pulse = null;
   }
 
   /** For people: the process's id as the gateway sees it. */
@@ -102,7 +124,8 @@ export class PluginProcess {
   }
 
   #check(): void {
-    const { stallMs, memoryBytes } = this.#options.limits;
+    const { memoryBytes } = this.#options.limits;
+    const stallMs = this.#isStarted ? this.#options.limits.stallMs : this.#options.limits.startMs;
     const resident = this.#residentBytes();
     if (resident > memoryBytes) {
       this.kill(

@@ -17,6 +17,8 @@ const STORAGE_METHODS = ['get', 'set', 'delete', 'increment', 'compareAndSet', '
 /** Told what the proxies of one plugin need. */
 export interface ProxyOptions {
   readonly connect: Connect;
+  /** Closes the backend. */
+  readonly closeBackend: () => Promise<unknown>;
   /** Called when the backend has been closed: nothing more is asked of the plugin. */
   readonly onStorageClosed: () => void;
 }
@@ -122,8 +124,18 @@ function exporter(
   return {
     name,
     export: (batch) => ask(connect, 'export', { index, batch }) as Promise<void>,
-    ...(flushes && { flush: () => ask(connect, 'flush', { index }) as Promise<void> }),
+    ...(flushes && { flush: () => attended(ask(connect, 'flush', { index }) as Promise<void>) }),
   };
+}
+
+/** No request waits for it whose connection would keep the gateway alive: it must not end before the answer. */
+async function attended(answer: Promise<void>): Promise<void> {
+  const alive = setInterval(() => undefined, 2 ** 31 - 1);
+  try {
+    await answer;
+  } finally {
+    clearInterval(alive);
+  }
 }
 
 function authProvider(
@@ -146,8 +158,11 @@ function view({ id, method, path, url, headers, ip }: AuthRequest): Omit<AuthReq
   return { id, method, path, url, headers, ip };
 }
 
-function storageBackend({ closes }: { readonly closes: boolean }, options: ProxyOptions): StorageBackend {
-  const { connect, onStorageClosed } = options;
+function storageBackend(
+  { closes, shared }: NonNullable<Description['storageBackend']>,
+  options: ProxyOptions,
+): StorageBackend {
+  const { connect, closeBackend, onStorageClosed } = options;
   const call = (method: string, args: readonly unknown[]): Promise<unknown> =>
     ask(connect, 'storageCall', { method, args: args.map((value) => (value === undefined ? [] : [value])) });
   const methods = STORAGE_METHODS.map((method) => [
@@ -156,12 +171,12 @@ function storageBackend({ closes }: { readonly closes: boolean }, options: Proxy
   ]);
   const close = async (): Promise<void> => {
     try {
-      await call('close', []);
+      await closeBackend();
     } finally {
       onStorageClosed();
     }
   };
-  return { ...Object.fromEntries(methods), ...(closes && { close }) } as StorageBackend;
+  return { ...Object.fromEntries(methods), shared, ...(closes && { close }) } as StorageBackend;
 }
 
 async function ask(connect: Connect, method: string, params: unknown): Promise<unknown> {

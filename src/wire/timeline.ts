@@ -1,0 +1,88 @@
+/** What one plugin took of one request, in one phase. */
+export interface PluginCost {
+  readonly plugin: string;
+  readonly phase: string;
+  /** From call to settlement, waiting included. Several calls are added up. */
+  readonly ms: number;
+}
+
+const NONE: readonly PluginCost[] = Object.freeze([]);
+
+/**
+ * Where the time of one request went. Its steps are the gateway's own time one after the other, without what it
+ * waited for others: they add up to the overhead. What plugins took is a part of the steps that called them.
+ */
+export class Timeline {
+  readonly #now: () => number;
+  /** `null`: nobody wants to see the steps. */
+  readonly #steps: { readonly name: string; readonly ms: number }[] | null;
+  #plugins: Map<string, { readonly plugin: string; readonly phase: string; ms: number }> | null = null;
+  #last: number;
+  #waitedMs = 0;
+  #waitedInAllMs = 0;
+
+  /**
+   * @param arrivedAt of the request, on the clock of `now`. Milliseconds.
+   * @param hasSteps false: only what plugins take is kept
+   */
+  constructor(arrivedAt: number, hasSteps: boolean, now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.#last = arrivedAt;
+    this.#steps = hasSteps ? [] : null;
+  }
+
+  /** Time since the last step that was not the gateway's: the upload of a body, an upstream. */
+  wait(ms: number): void {
+    this.#waitedMs += ms;
+    this.#waitedInAllMs += ms;
+  }
+
+  /** Ends a step: the time since the last one, without what was waited, is its. */
+  mark(name: string): void {
+    if (this.#steps === null) return;
+    const now = this.#now();
+    this.#steps.push({ name, ms: Math.max(0, now - this.#last - this.#waitedMs) });
+    this.#last = now;
+    this.#waitedMs = 0;
+  }
+
+  /** A call into a plugin has settled. */
+  charge(plugin: string, phase: string, ms: number): void {
+    this.#plugins ??= new Map();
+    const key = `${plugin} ${phase}`;
+    const known = this.#plugins.get(key);
+    if (known === undefined) this.#plugins.set(key, { plugin, phase, ms });
+    else known.ms += ms;
+  }
+
+  get plugins(): readonly PluginCost[] {
+    return this.#plugins === null ? NONE : [...this.#plugins.values()];
+  }
+
+  /** The value of a `Server-Timing` header (W3C Server Timing, "The Server-Timing Header Field"). */
+  toServerTiming(): string {
+    const steps = (this.#steps ?? []).map(({ name, ms }) => `${name};dur=${ms.toFixed(3)}`);
+    const plugins = this.plugins.map(
+      ({ plugin, phase, ms }) => `plugin;desc="${plugin} ${phase}";dur=${ms.toFixed(3)}`,
+    );
+    return [...steps, `wait;dur=${this.#waitedInAllMs.toFixed(3)}`, ...plugins].join(', ');
+  }
+}
+
+/** The timelines of the requests that are being served, for those who only know a request's id. */
+export class Timelines {
+  readonly #open = new Map<string, Timeline>();
+
+  open(requestId: string, timeline: Timeline): void {
+    this.#open.set(requestId, timeline);
+  }
+
+  close(requestId: string): void {
+    this.#open.delete(requestId);
+  }
+
+  /** Requests that bring the same id share what plugins take of them. */
+  charge(requestId: string | null, plugin: string, phase: string, ms: number): void {
+    if (requestId !== null) this.#open.get(requestId)?.charge(plugin, phase, ms);
+  }
+}
