@@ -25,9 +25,9 @@ export interface PluginView {
     readonly cause: string;
   } | null;
   /** A new version that a reload brought; `until` in ISO 8601, `previous` is the version that would come back. */
-  readonly probation: { readonly until: string; readonly previous: string } | null;
+  readonly probation?: { readonly until: string; readonly previous: string };
   /** This version came back, because `version` failed on probation. `at` in ISO 8601. */
-  readonly rollback: { readonly at: string; readonly version: string; readonly cause: string } | null;
+  readonly rollback?: { readonly at: string; readonly version: string; readonly cause: string };
   readonly contributes: Readonly<Record<string, readonly string[] | number | boolean>>;
 }
 
@@ -72,8 +72,10 @@ export function toView(record: PluginRecord, now: number): PluginView {
       until: quarantine.until === null ? null : toIso(quarantine.until),
       cause: quarantine.cause,
     },
-    probation: probation && { until: toIso(probation.until), previous: probation.previous.version },
-    rollback: rollback && { ...rollback, at: toIso(rollback.at) },
+    ...(probation && {
+      probation: { until: toIso(probation.until), previous: probation.previous.version },
+    }),
+    ...(rollback && { rollback: { ...rollback, at: toIso(rollback.at) } }),
     contributes: { ...summarize(record.bag) },
   };
 }

@@ -89,8 +89,6 @@ export function pluginView(name: string, view: Partial<PluginView> = {}): Plugin
     startupMs: 1,
     failures: { total: 0, recent: 0 },
     quarantine: null,
-    probation: null,
-    rollback: null,
     contributes: { routes: ['GET /x'], middleware: 0 },
     ...view,
   };

@@ -211,8 +211,14 @@ describe('/mcp', () => {
     const { client } = await connect(t, endpoint);
     const call = client.callTool({ name: 'slow' });
     await begun;
+    const opened = await rpc(endpoint, INITIALIZE);
+    const session = opened.headers.get('mcp-session-id') ?? assert.fail('no session');
+    await opened.text();
+    const headers = { accept: 'text/event-stream', 'mcp-session-id': session };
+    const listening = await fetch(endpoint, { headers });
     const closed = mcp.close();
     const drained = http.drain(20_000);
+    assert.equal(await listening.text(), '');
     finish('finished');
     assert.deepEqual((await call).content, [text('finished')]);
     await closed;

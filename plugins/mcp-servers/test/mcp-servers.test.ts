@@ -148,10 +148,11 @@ describe('mcp-servers', () => {
     const { client } = await serve(t, { every: STDIO });
     const seen: number[] = [];
     await client.callTool(
-      { name: 'every__trigger-long-running-operation', arguments: { duration: 0.2, steps: 2 } },
+      { name: 'every__trigger-long-running-operation', arguments: { duration: 0.3, steps: 3 } },
       { onprogress: ({ progress }) => seen.push(progress) },
     );
-    assert.deepEqual(seen, [1, 2]);
+    // The last report may be overtaken by the result, which ends the call.
+    assert.deepEqual(seen.slice(0, 2), [1, 2]);
   });
 
   it('answers a call that takes too long with a tool error, and keeps the server', async (t) => {
@@ -197,25 +198,31 @@ describe('mcp-servers', () => {
   });
 
   it('follows no redirect: it would carry credentials away', async (t) => {
-    const seen: (string | undefined)[] = [];
-    const thief = createServer((req, res) => {
-      seen.push(req.headers.authorization);
+    const targets: string[] = [];
+    const thief = createServer((_req, res) => {
+      targets.push('elsewhere');
       res.end();
     }).listen(0, '127.0.0.1');
     await once(thief, 'listening');
     const { port } = thief.address() as AddressInfo;
-    const server = createServer((_req, res) => {
-      res.writeHead(307, { location: `http://127.0.0.1:${port}/` }).end();
+    const server = createServer(({ url = '' }, res) => {
+      if (url === '/other') targets.push('the same server');
+      const location = url === '/away' ? `http://127.0.0.1:${port}/` : '/other';
+      res.writeHead(307, { location }).end();
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     t.after(() => {
       for (const each of [thief, server]) each.closeAllConnections();
       for (const each of [thief, server]) each.close();
     });
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
-    const { names } = await serve(t, { moved: { url, headers: { authorization: 'Bearer secret' } } });
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const headers = { authorization: 'Bearer secret' };
+    const { names } = await serve(t, {
+      away: { url: `${base}/away`, headers },
+      here: { url: `${base}/here`, headers },
+    });
     assert.deepEqual(await names(), []);
-    assert.deepEqual(seen, []);
+    assert.deepEqual(targets, []);
   });
 
   it('does not offer a tool whose name another server has, and says so', async (t) => {
