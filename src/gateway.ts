@@ -6,6 +6,7 @@ import type { GatewayConfig } from './config/types.ts';
 import { installHostModule } from './discovery/host-module.ts';
 import { toError } from './errors.ts';
 import type { PluginAbortError } from './lifecycle/abort.ts';
+import { type StepTimer, UNTIMED } from './telemetry/boot-timer.ts';
 
 /** A gateway that can be started once. */
 export interface Gateway {
@@ -33,6 +34,8 @@ export interface GatewayOptions {
   readonly onAbort: (error: PluginAbortError) => void;
   /** An operator has released or quarantined a plugin here: other processes on the same port have to follow. */
   readonly onOperatorAction?: (action: OperatorAction) => void;
+  /** Times the steps of the start. Default: nobody does. */
+  readonly timer?: StepTimer;
 }
 
 /**
@@ -53,6 +56,7 @@ export function createGateway(config: GatewayConfig, options: GatewayOptions): G
 class ConfiguredGateway implements Gateway {
   readonly #config: GatewayConfig;
   readonly #log: Logger;
+  readonly #timer: StepTimer;
   readonly #parts: GatewayParts;
   readonly #stopping = new AbortController();
   readonly #startOver = Promise.withResolvers<void>();
@@ -60,9 +64,11 @@ class ConfiguredGateway implements Gateway {
   #started: Promise<{ readonly port: number }> | null = null;
   #stopped: Promise<void> | null = null;
 
-  constructor(config: GatewayConfig, { log, onAbort, onOperatorAction = () => undefined }: GatewayOptions) {
+  constructor(config: GatewayConfig, options: GatewayOptions) {
+    const { log, onAbort, onOperatorAction = () => undefined, timer = UNTIMED } = options;
     this.#config = config;
     this.#log = log;
+    this.#timer = timer;
     const { signal: stopping } = this.#stopping;
     const { promise: started } = this.#startOver;
     this.#parts = createParts({
@@ -73,6 +79,7 @@ class ConfiguredGateway implements Gateway {
       status: () => this.#status,
       started,
       stopping,
+      timer,
     });
   }
 
@@ -114,14 +121,16 @@ class ConfiguredGateway implements Gateway {
     const uninstall = installHostModule();
     const where = { host: this.#config.server.host };
     try {
-      const { port } = await http.listen();
+      const { port } = await this.#timer.step('listen', () => http.listen());
       this.#log.info(`listening on ${toUrl(where.host, port)}`, { event: 'listening', ...where, port });
       watchdog.start();
       await watcher?.prepare();
-      await watchdog.patiently(async () => {
-        await host.load();
-        await host.start();
-      });
+      await this.#timer.step('plugins', () =>
+        watchdog.patiently(async () => {
+          await host.load();
+          await host.start();
+        }),
+      );
       if (this.#stopping.signal.aborted) return { port };
       dataPlane.checkStrategy(host.pipeline);
       watcher?.start();

@@ -15,6 +15,7 @@ if (Number.parseInt(process.versions.node, 10) < NEEDED_MAJOR) {
   process.exit(78);
 }
 
+const mainAt = performance.now();
 const cwd = process.cwd();
 loadDotenv(cwd, process.env);
 // Imported late: older versions of Node.js lack modules that are needed, and would only say that.
@@ -25,4 +26,5 @@ process.exitCode = await run({
   cwd,
   isTTY: process.stdout.isTTY === true,
   process,
+  mainAt,
 });

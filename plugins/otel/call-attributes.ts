@@ -9,8 +9,8 @@ import type { CallRecord } from 'routeiq-gateway/plugin';
 export function metricAttributes(record: CallRecord): Attributes {
   const { operation, provider, model, upstreamModel, deployment } = record;
   const error = errorType(record);
-  // A model that does not exist is whatever a client has written.
-  const isKnown = deployment !== null || error === null;
+  // Where no deployment had a part, the model is whatever a client has written.
+  const isKnown = deployment !== null;
   return {
     'gen_ai.operation.name': operation,
     ...(provider !== null && { 'gen_ai.provider.name': providerName(provider) }),
@@ -46,7 +46,18 @@ export function spanAttributes(record: CallRecord): Attributes {
     'llmrouter.attempts': attempts,
     ...(deployment !== null && { 'llmrouter.deployment': deployment }),
     ...(costUsd !== null && { 'llmrouter.cost.usd': costUsd }),
+    ...pluginAttributes(record),
   };
+}
+
+/** What each plugin took in each phase, in milliseconds. */
+function pluginAttributes({ plugins }: CallRecord): Attributes {
+  const took: Record<string, number> = {};
+  for (const { plugin, phase, ms } of plugins) {
+    const name = `llmrouter.plugin.${plugin}.${phase}.ms`;
+    took[name] = (took[name] ?? 0) + ms;
+  }
+  return took;
 }
 
 /** The gateway's code of the error, the status of a client that has hung up; `null` when all went well. */

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { toError } from '../errors.ts';
+import { BootTimer } from '../telemetry/boot-timer.ts';
 import { readVersion } from '../version.ts';
 import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
 import { lockPlugins } from './lock-plugins.ts';
@@ -17,6 +18,8 @@ export interface RunInput {
   readonly cwd: string;
   readonly isTTY: boolean;
   readonly process: NodeJS.Process;
+  /** `performance.now()` when the program's own first line ran. */
+  readonly mainAt: number;
 }
 
 const USAGE = `Usage: routeiq [command]
@@ -70,8 +73,12 @@ async function dispatch(command: string, input: RunInput): Promise<number> {
 }
 
 function start(input: RunInput): Promise<number> {
-  const config = configure(input);
-  return config.server.workers > 1 ? supervise(config, input.process) : serve(config, input.process);
+  const timer = new BootTimer();
+  timer.mark('process', input.mainAt);
+  timer.mark('modules', performance.now());
+  const config = timer.now('config', () => configure(input));
+  const { process } = input;
+  return config.server.workers > 1 ? supervise(config, process, timer) : serve(config, process, timer);
 }
 
 function configure({ env, cwd, isTTY }: RunInput, readsLock = true): GatewayConfig {

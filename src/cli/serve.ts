@@ -2,6 +2,7 @@ import type { Logger } from 'winston';
 import type { OperatorAction } from '../composition/operator-action.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { createGateway } from '../gateway.ts';
+import type { BootTimer } from '../telemetry/boot-timer.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
 
@@ -19,6 +20,7 @@ export interface WorkerLink {
 export async function serve(
   config: GatewayConfig,
   process: NodeJS.Process,
+  timer: BootTimer,
   link?: WorkerLink,
 ): Promise<number> {
   const log = createLogger({ ...config.log, debug: config.debug });
@@ -28,11 +30,14 @@ export async function serve(
     process.stderr.write(describeFatal(error));
     end(exitCodeFor(error));
   };
-  const gateway = createGateway(config, {
-    log,
-    onAbort: fail,
-    onOperatorAction: (action) => link?.share(action),
-  });
+  const gateway = timer.now('parts', () =>
+    createGateway(config, {
+      log,
+      onAbort: fail,
+      onOperatorAction: (action) => link?.share(action),
+      timer,
+    }),
+  );
   link?.onShared((action) => void gateway.follow(action));
   process.on('uncaughtException', (error) => gateway.contain(error) || fail(error));
   process.on('unhandledRejection', (reason) => gateway.contain(reason) || fail(reason));
@@ -41,12 +46,20 @@ export async function serve(
   holdOpen();
   gateway
     .start()
-    .then(() => link?.ready())
+    .then(() => {
+      if (config.debug || log.isDebugEnabled()) logBoot(log, timer);
+      link?.ready();
+    })
     .catch(fail);
   const code = await ended;
   await gateway.stop();
   await flushed(log);
   process.exit(code);
+}
+
+function logBoot(log: Logger, timer: BootTimer): void {
+  const { ms, steps } = timer.end();
+  log.info('boot', { event: 'boot', ms, steps });
 }
 
 /**

@@ -2,6 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Logger } from 'winston';
 import { parseOperatorAction } from '../composition/operator-action.ts';
 import type { GatewayConfig } from '../config/types.ts';
+import type { BootTimer } from '../telemetry/boot-timer.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { EXIT } from './exit-code.ts';
 import { serve, type WorkerLink } from './serve.ts';
@@ -16,8 +17,8 @@ const READY = 'ready';
  * `LLMROUTER_WORKERS`: several processes that share the port, and one that watches them. A worker that dies is
  * replaced; one that ends with a verdict about configuration or a plugin ends them all with the same exit code.
  */
-export function supervise(config: GatewayConfig, process: NodeJS.Process): Promise<number> {
-  if (cluster.isWorker) return serve(config, process, linkTo(process));
+export function supervise(config: GatewayConfig, process: NodeJS.Process, timer: BootTimer): Promise<number> {
+  if (cluster.isWorker) return serve(config, process, timer, linkTo(process));
   const log = createLogger({ ...config.log, debug: config.debug });
   return new WorkerSupervisor(config.server.workers, log, process).run();
 }

@@ -15,6 +15,7 @@ import { ExportQueue } from '../pipeline/exporters.ts';
 import { toStorage } from '../storage/backend-storage.ts';
 import { namespaced } from '../storage/namespaced.ts';
 import { type EmbeddedStore, openSqliteStore } from '../storage/sqlite-store.ts';
+import type { StepTimer } from '../telemetry/boot-timer.ts';
 import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { Watchdog } from '../watchdog/watchdog.ts';
@@ -54,6 +55,8 @@ export interface PartsOptions {
   readonly onOperatorAction: (action: OperatorAction) => void;
   /** Aborted when the gateway is stopped. */
   readonly stopping: AbortSignal;
+  /** Times the steps of the start. */
+  readonly timer: StepTimer;
 }
 
 /**
@@ -131,7 +134,7 @@ type HostParts = PartsOptions &
 function createHost(parts: HostParts): PluginHost {
   const { config, log, containment, dataPlane, mcp, metrics, outbound, store, watchdog, tombstoneDir } =
     parts;
-  const { onAbort, onOperatorAction, stopping } = parts;
+  const { onAbort, onOperatorAction, stopping, timer } = parts;
   const exports = new ExportQueue(containment);
   const host: PluginHost = new PluginHost({
     config,
@@ -164,6 +167,7 @@ function createHost(parts: HostParts): PluginHost {
     // The processes that go on are told, so that they do not meet the same end.
     onCulprit: (culprit) => onOperatorAction({ kind: 'quarantine', ...culprit }),
     stopping,
+    timer,
   });
   return host;
 }

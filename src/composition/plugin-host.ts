@@ -23,6 +23,7 @@ import { toMembers } from '../pipeline/members.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { PluginContext } from '../plugin-api/context.ts';
 import type { Storage } from '../plugin-api/storage.ts';
+import type { StepTimer } from '../telemetry/boot-timer.ts';
 import type { PluginLedger } from '../telemetry/plugin-ledger.ts';
 import type { UpgradeCounts } from '../telemetry/upgrade-counts.ts';
 import type { Watchdog } from '../watchdog/watchdog.ts';
@@ -77,6 +78,8 @@ export interface PluginHostOptions {
   readonly onSwap: () => void;
   /** Aborted when the gateway is stopped, which may be before its plugins have started. */
   readonly stopping: AbortSignal;
+  /** Times the steps of the start. */
+  readonly timer: StepTimer;
 }
 
 /**
@@ -168,6 +171,7 @@ export class PluginHost {
       onHeld: (record, quarantine) => this.#restore(this.#current, record, quarantine),
       createOwner: this.#createOwner,
       onFailed: (record, error) => this.#starter.failStartup(record, error),
+      timer: this.#options.timer,
     });
     for (const warning of pluginWarnings(this.#registry, config)) {
       log.warn(warning, { event: 'plugin_warning' });
@@ -178,7 +182,7 @@ export class PluginHost {
   async start(): Promise<void> {
     try {
       await this.#restoreQuarantines();
-      await this.#starter.startAll();
+      await this.#options.timer.step('startup', () => this.#starter.startAll());
       this.#begun.resolve();
       await this.#follower.begin();
     } catch (error) {
@@ -289,7 +293,7 @@ export class PluginHost {
   }
 
   #createStarter(registry: PluginRegistry, claims: () => Claims): Starter {
-    const { config, containment, createContext, stopping } = this.#options;
+    const { config, containment, createContext, stopping, timer } = this.#options;
     return new Starter({
       registry,
       containment,
@@ -298,6 +302,7 @@ export class PluginHost {
       createRegistrar: (record, bag) => claims().registrar(record, bag, config.plugins),
       release: (plugin) => claims().release(plugin),
       stopping,
+      timer,
     });
   }
 

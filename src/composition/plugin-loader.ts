@@ -11,7 +11,8 @@ import { createRecord, type PluginRecord } from '../lifecycle/record.ts';
 import type { PluginRegistry } from '../lifecycle/registry.ts';
 import { toReason } from '../lifecycle/start.ts';
 import { type OrderNode, type ResolvedOrder, resolveOrder } from '../order/order.ts';
-import { type Admission, admit, type ImportGuard } from './admit.ts';
+import { type StepTimer, UNTIMED } from '../telemetry/boot-timer.ts';
+import { type Admission, admit, type ImportGuard, nameBeforeLoad } from './admit.ts';
 import { underLock } from './plugin-lock.ts';
 
 export interface LoaderOptions {
@@ -27,6 +28,8 @@ export interface LoaderOptions {
   readonly onFailed: (record: PluginRecord, error: Error) => void;
   /** What to load, in the order of discovery. Default: all that can be found. */
   readonly items?: readonly LoadItem[];
+  /** Times the steps. Default: nobody does. */
+  readonly timer?: StepTimer;
 }
 
 /** One place in the order of discovery. */
@@ -53,22 +56,36 @@ const HOLDS_NAME: ReadonlySet<PluginRecord['state']> = new Set([
  * @throws PluginDependencyError `plugin_dependency`; whatever `onFailed` throws
  */
 export async function loadPlugins(options: LoaderOptions): Promise<ResolvedOrder> {
-  const { config, registry } = options;
-  const items: readonly LoadItem[] =
-    options.items ?? findPlugins(config).map((candidate) => ({ candidate, stays: null }));
+  const { config, registry, timer = UNTIMED } = options;
+  const items = options.items ?? timer.now('discovery', () => allOf(config));
+  const placed = await timer.step('admission', () => enterAll(options, items));
+  const order = timer.now('order', () => resolveOrder(toNodes(registry, placed)));
+  registry.setOrder(order.names.filter((name) => takesPlace(registry.get(name), placed)));
+  return order;
+}
+
+function allOf(config: GatewayConfig): readonly LoadItem[] {
+  return findPlugins(config).map((candidate) => ({ candidate, stays: null }));
+}
+
+/** Resolves to those that have a place in the load order although they are not loaded. */
+async function enterAll(
+  options: LoaderOptions,
+  items: readonly LoadItem[],
+): Promise<ReadonlySet<PluginRecord>> {
+  const { registry, timer = UNTIMED } = options;
   const placed = new Set<PluginRecord>();
   for (const { candidate, stays, placed: hasPlace = false } of items) {
     if (stays === null) {
-      const { record, verdict } = await load(options, candidate);
+      const name = nameBeforeLoad(candidate);
+      const { record, verdict } = await timer.step(name, () => load(options, candidate));
       if (verdict === 'held') placed.add(record);
     } else {
       registry.add(stays);
       if (hasPlace) placed.add(stays);
     }
   }
-  const order = resolveOrder(toNodes(registry, placed));
-  registry.setOrder(order.names.filter((name) => takesPlace(registry.get(name), placed)));
-  return order;
+  return placed;
 }
 
 /** All that discovery finds, as the lock file has it. No code is read. */

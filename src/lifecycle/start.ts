@@ -4,6 +4,7 @@ import { GatewayError, isGatewayError, PluginDependencyError, toError } from '..
 import type { PluginApp } from '../plugin-api/app.ts';
 import type { PluginContext } from '../plugin-api/context.ts';
 import type { Plugin } from '../plugin-api/plugin.ts';
+import { type StepTimer, UNTIMED } from '../telemetry/boot-timer.ts';
 import { PluginAbortError } from './abort.ts';
 import { startupOutcome } from './failure-mode.ts';
 import type { PluginReason, PluginRecord } from './record.ts';
@@ -27,6 +28,8 @@ export interface StarterOptions {
   readonly release: (plugin: string) => void;
   /** Aborted when the gateway is stopped: no further plugin is started, a startup under way is given up. */
   readonly stopping: AbortSignal;
+  /** Times each startup. Default: nobody does. */
+  readonly timer?: StepTimer;
 }
 
 /** Starts plugins one after the other. */
@@ -44,13 +47,13 @@ export class Starter {
    * left to the caller to stop
    */
   async startAll(): Promise<void> {
-    const { registry, stopping } = this.#options;
+    const { registry, stopping, timer = UNTIMED } = this.#options;
     for (const record of registry.inOrder()) {
       if (stopping.aborted) return;
       if (record.state !== 'loaded') continue;
       const missing = this.#missingDependency(record);
       if (missing !== null) this.#block(record, missing);
-      else await this.#startOrFail(record);
+      else await timer.step(record.name, () => this.#startOrFail(record));
     }
   }
 

@@ -1,5 +1,6 @@
 import winston, { type Logger } from 'winston';
 import Transport from 'winston-transport';
+import { type BootStep, toTree } from './boot-timer.ts';
 import { guardEntry } from './log-entry.ts';
 import { createPlainer } from './plain.ts';
 
@@ -156,9 +157,18 @@ function toJsonLine({ fields, ...entry }: Entry): string {
   return escapeControls(JSON.stringify({ ...entry, ...fields }));
 }
 
-function toPrettyLine({ ts, level, message, fields }: Entry): string {
+function toPrettyLine(entry: Entry): string {
+  const { ts, level, message, fields } = entry;
+  const tree = bootTree(entry).map((line) => `\n${escapeControls(line)}`);
+  if (tree.length > 0) return toPrettyLine({ ...entry, fields: { ms: fields.ms } }) + tree.join('');
   const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
   return escapeControls(`${ts.slice(11, 23)} ${level.padEnd(5)} ${message}${pairs.join('')}`);
+}
+
+/** The gateway's own account of its start is the one entry of several lines: none of a plugin's is. */
+function bootTree({ fields: { event, plugin, steps } }: Entry): readonly string[] {
+  const isBoot = event === 'boot' && plugin === undefined && Array.isArray(steps);
+  return isBoot ? toTree(steps as readonly BootStep[]) : [];
 }
 
 /**
