@@ -62,11 +62,29 @@ function findAddresses(): Detector {
   return matching(new RegExp(`(?<![\\w.])${byte}(?:\\.${byte}){3}(?!\\.?\\w)`, 'g'));
 }
 
-/** International numbers, those of North America, and national ones with a leading zero and groups. */
-function findPhones(): Detector {
-  const candidate =
-    /(?<![\p{L}\p{N}_.+-])(?:\+|\(\+?(?=\d{1,5}\)))?\d[\d ().\-/]{6,22}\d(?![\p{L}\p{N}_-])/gu;
-  return matching(candidate, isPhone);
+const PHONE_CANDIDATE =
+  /(?<![\p{L}\p{N}_.+-])(?:\+|\(\+?(?=\d{1,5}\)))?\d[\d ().\-/]{6,22}\d(?![\p{L}\p{N}_-])/gu;
+
+/**
+ * International numbers, those of North America, and national ones with a leading zero and groups. Other numbers may
+ * stand before or behind one: it begins with a group and ends with one.
+ */
+const findPhones: Detector = function* (text, from) {
+  const search = new RegExp(PHONE_CANDIDATE);
+  search.lastIndex = from;
+  for (let match = search.exec(text); match !== null; match = search.exec(text)) {
+    const phone = longestPhone(match[0]);
+    if (phone !== null) yield { start: match.index, end: match.index + phone.length };
+    search.lastIndex = match.index + (phone?.length ?? 1);
+  }
+};
+
+function longestPhone(candidate: string): string | null {
+  for (let end = candidate.length; end > 0; end = candidate.slice(0, end).search(/\D+\d+$/)) {
+    const text = candidate.slice(0, end);
+    if (isPhone(text)) return text;
+  }
+  return null;
 }
 
 function isPhone(text: string): boolean {
@@ -84,5 +102,5 @@ export const ENTITIES: ReadonlyMap<string, Detector> = new Map([
   ['credit_card', findCreditCards],
   ['us_ssn', findSocialSecurityNumbers()],
   ['ipv4', findAddresses()],
-  ['phone', findPhones()],
+  ['phone', findPhones],
 ]);

@@ -50,28 +50,29 @@ export class Scanner {
 
   #search(text: string, from: number): readonly Finding[] {
     let findings: readonly Finding[] = [];
-    for (const rule of this.#rules) findings = merge(findings, rule, rule.find(text, from));
+    let left = text;
+    for (const rule of this.#rules) {
+      const found = [...rule.find(left, from)].map(({ start, end }) => ({ rule, start, end }));
+      if (found.length === 0) continue;
+      findings = merge(findings, found);
+      left = without(left, found);
+    }
     return findings;
   }
 }
 
-/** What is new goes where there is room for it. Both are in order, and so is the result. */
-function merge(findings: readonly Finding[], rule: Rule, stretches: Iterable<Stretch>): readonly Finding[] {
-  const merged: Finding[] = [];
-  let next = 0;
-  let end = 0;
-  for (const stretch of stretches) {
-    for (
-      let known = findings[next];
-      known !== undefined && known.start < stretch.end;
-      known = findings[++next]
-    ) {
-      merged.push(known);
-      end = known.end;
-    }
-    if (stretch.start < end) continue;
-    merged.push({ rule, start: stretch.start, end: stretch.end });
-    end = stretch.end;
+/** The text with nothing where something was found: a later rule begins behind it, and finds what it would have hidden. */
+function without(text: string, found: readonly Finding[]): string {
+  let left = '';
+  let at = 0;
+  for (const { start, end } of found) {
+    left += text.slice(at, start) + '\0'.repeat(end - start);
+    at = end;
   }
-  return [...merged, ...findings.slice(next)];
+  return left + text.slice(at);
+}
+
+/** Both are in order, without overlaps. */
+function merge(findings: readonly Finding[], found: readonly Finding[]): readonly Finding[] {
+  return [...findings, ...found].sort((a, b) => a.start - b.start);
 }

@@ -138,6 +138,19 @@ describe('the kinds of data', () => {
 });
 
 describe('the scanner', () => {
+  it('finds what stands right behind something else', () => {
+    const text = 'My numbers: 078-05-1120 (415) 555-2671 4111 1111 1111 1111.';
+    const found = new Scanner(toRules(SETTINGS), 128).scan(text);
+    assert.deepEqual(
+      found.map(({ start, end, rule }) => [rule.entity, text.slice(start, end)]),
+      [
+        ['us_ssn', '078-05-1120'],
+        ['phone', '(415) 555-2671'],
+        ['credit_card', '4111 1111 1111 1111'],
+      ],
+    );
+  });
+
   it('finds the same in a text that grows as in the whole', () => {
     const scanner = new Scanner(toRules(SETTINGS), 128);
     const samples = Object.values(SAMPLES)
