@@ -139,7 +139,7 @@ describe('the kinds of data', () => {
 
 describe('the scanner', () => {
   it('finds what stands right behind something else', () => {
-    const text = 'My numbers: 078-05-1120 (415) 555-2671 4111 1111 1111 1111.';
+    const text = 'My numbers: 078-05-1120 (415) 555-2671, and 4111 1111 1111 1111.';
     const found = new Scanner(toRules(SETTINGS), 128).scan(text);
     assert.deepEqual(
       found.map(({ start, end, rule }) => [rule.entity, text.slice(start, end)]),
