@@ -49,10 +49,10 @@ export function createTierLoader({ config, log, containment }: TierLoaderOptions
   };
   return async (candidate, copied = null) => {
     const tier = tierBeforeLoad(candidate, isolation);
-    if (tier !== 'inline') {
-      const isolated = await loadIsolated(candidate, copied, parts());
-      if (tier === 'process' || tierOf(isolated.metadata, isolation) === 'process') return isolated;
-    }
+    if (tier === 'inline') return loadPlugin(candidate);
+    const { isolated, metadata, loaded } = await loadIsolated(candidate, copied, parts());
+    if (tier === 'process' || tierOf(metadata, isolation) === 'process') return loaded;
+    isolated.giveUp();
     return loadPlugin(candidate);
   };
 }
@@ -93,12 +93,17 @@ async function loadIsolated(
   candidate: PluginCandidate,
   copied: CopiedFrom | null,
   parts: LoaderParts,
-): Promise<LoadedPlugin> {
+): Promise<{
+  readonly isolated: IsolatedPlugin;
+  /** As its code has it. */
+  readonly metadata: ResolvedMetadata;
+  readonly loaded: LoadedPlugin;
+}> {
   const { root, entry, isFile, specifier, problem } = candidate;
   if (problem !== null || root === null || entry === null)
     throw problem ?? new PluginLoadError(`Plugin "${specifier}" has no entry`);
   const code = isFile ? entry : root;
-  const plugin = new IsolatedPlugin({
+  const isolated = new IsolatedPlugin({
     ...parts,
     candidate,
     copied,
@@ -110,13 +115,14 @@ async function loadIsolated(
       memoryBytes: parts.limits.memoryBytes,
     },
   });
-  const report = await plugin.load();
+  const report = await isolated.load();
   const metadata = checkMetadata(candidate, report.metadata);
   const { name, capabilities: declared, failClosed } = metadata;
-  return Object.freeze({
-    plugin: plugin.toPlugin({ name, declared, failClosed }, report.has),
+  const loaded = Object.freeze({
+    plugin: isolated.toPlugin({ name, declared, failClosed }, report.has),
     metadata: Object.freeze({ ...metadata, isolation: 'process' as const }),
   });
+  return { isolated, metadata, loaded };
 }
 
 /** As code's own metadata is checked in this process: the plugin's process may say anything. */
