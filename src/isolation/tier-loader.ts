@@ -23,8 +23,13 @@ interface LoaderParts extends IsolationParts {
   readonly permissions: PermissionGrants;
 }
 
-/** `copied`: what the candidate's files are a copy of, if they are one. */
-export type PluginLoader = (candidate: PluginCandidate, copied?: CopiedFrom | null) => Promise<LoadedPlugin>;
+/** Imports plugins where their code is to run. */
+export interface PluginLoader {
+  /** @param copied what the candidate's files are a copy of, if they are one */
+  load(candidate: PluginCandidate, copied?: CopiedFrom | null): Promise<LoadedPlugin>;
+  /** True: in a process of its own, whatever its code says. Reads the module that the plugin is entered by. */
+  isAside(candidate: PluginCandidate): boolean;
+}
 
 /**
  * Imports a plugin where its code is to run: in this process, or in one of its own. What the operator, the manifest or
@@ -47,7 +52,8 @@ export function createTierLoader({ config, log, containment }: TierLoaderOptions
     walls ??= probe(log);
     return { log, containment, walls, limits, permissions, allowed: allowedCapabilities };
   };
-  return async (candidate, copied = null) => {
+  const isAside = (candidate: PluginCandidate): boolean => tierBeforeLoad(candidate, isolation) === 'process';
+  const load: PluginLoader['load'] = async (candidate, copied = null) => {
     const tier = tierBeforeLoad(candidate, isolation);
     if (tier === 'inline') return loadPlugin(candidate);
     const { isolated, metadata, loaded } = await loadIsolated(candidate, copied, parts());
@@ -55,6 +61,7 @@ export function createTierLoader({ config, log, containment }: TierLoaderOptions
     isolated.giveUp();
     return loadPlugin(candidate);
   };
+  return { load, isAside };
 }
 
 function probe(log: Logger): Walls {
