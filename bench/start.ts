@@ -1,4 +1,4 @@
-// usage: node bench/start.ts [starts]   (default: 10)
+// usage: node bench/start.ts [starts, default 10] [inline | process, default inline]
 // From the process's start to the first 200 of /readyz, with ten ordinary plugins.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,10 +10,11 @@ import { quantile } from './cells.ts';
 import { SYSTEMS } from './systems.ts';
 
 const PORT = 9450;
+const [, , starts = '10', tier = 'inline'] = process.argv;
 const tmp = mkdtempSync(join(tmpdir(), 'routeiq-start-'));
 const times: number[] = [];
 try {
-  for (let n = 0; n < Number(process.argv[2] ?? 10); n++) times.push(await startOnce());
+  for (let n = 0; n < Number(starts); n++) times.push(await startOnce());
 } finally {
   rmSync(tmp, { recursive: true, force: true });
 }
@@ -27,7 +28,7 @@ async function startOnce(): Promise<number> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, args, {
     cwd,
-    env: { ...process.env, NODE_ENV: 'production', ...env },
+    env: { ...process.env, NODE_ENV: 'production', LLMROUTER_PLUGINS_ISOLATION: tier, ...env },
     stdio: 'ignore',
   });
   while (!(await isReady()) && child.exitCode === null) await sleep(5);

@@ -49,7 +49,7 @@ async function inspect(config: GatewayConfig): Promise<{ registry: PluginRegistr
       config,
       registry,
       createOwner: (identity) => ({ ...identity, ...UNCALLED }),
-      guard: { ...UNGUARDED, load: createTierLoader({ config, log, containment: new Containment() }) },
+      guard: { ...UNGUARDED, ...createTierLoader({ config, log, containment: new Containment() }) },
       onHeld: () => undefined,
       onFailed: (record, error) => registry.transition(record, 'fail', toReason(error)),
     });

@@ -33,7 +33,8 @@ export type Admission = {
   | { readonly verdict: 'failed'; readonly error: Error }
 );
 
-type AdmissionPolicy = Pick<
+/** What the operator has to say about plugins. */
+export type AdmissionPolicy = Pick<
   PluginsConfig,
   'allowlist' | 'allowedCapabilities' | 'disabled' | 'environment' | 'lock' | 'lockfile' | 'startupTimeoutMs'
 >;
@@ -60,6 +61,8 @@ export interface ImportGuard {
   readonly watch: <T>(name: string, candidate: PluginCandidate, load: () => Promise<T>) => Promise<T>;
   /** Imports it, where its code is to run. */
   readonly load: (candidate: PluginCandidate) => Promise<LoadedPlugin>;
+  /** True: that is a process of its own, so the import can hold up nothing here. Asked of admitted candidates only. */
+  readonly isAside: (candidate: PluginCandidate) => boolean;
 }
 
 /** Nobody is held, nothing kept, nobody watches, and everything is imported here. */
@@ -68,6 +71,7 @@ export const UNGUARDED: ImportGuard = {
   keep: async (candidate) => ({ imported: candidate, kept: null }),
   watch: (_name, _candidate, load) => load(),
   load: loadPlugin,
+  isAside: () => false,
 };
 
 /**
@@ -81,8 +85,16 @@ export async function admit(
   policy: AdmissionPolicy,
   guard: ImportGuard,
 ): Promise<Admission> {
-  const metadata = candidate.manifest?.metadata ?? null;
-  const known = { name: nameBeforeLoad(candidate), metadata, version: null };
+  return admitUnread(candidate, policy, guard) ?? importKept(candidate, unread(candidate), policy, guard);
+}
+
+/** The same as far as it goes without reading code. `null`: nothing speaks against it so far. */
+export function admitUnread(
+  candidate: PluginCandidate,
+  policy: AdmissionPolicy,
+  guard: ImportGuard,
+): Admission | null {
+  const known = unread(candidate);
   const denied = checkAllowlist(candidate, policy.allowlist);
   if (denied !== null) return { ...known, verdict: 'rejected', error: denied };
   const unwanted = findUnwanted(candidate, policy);
@@ -91,8 +103,13 @@ export async function admit(
   const forbidden = known.metadata && checkCapabilities(known.metadata, policy.allowedCapabilities);
   if (forbidden !== null) return { ...known, verdict: 'rejected', error: forbidden };
   const hold = findHold(candidate, guard.held);
-  if (hold !== undefined) return { ...known, name: hold.name, verdict: 'held', quarantine: hold.quarantine };
-  return importKept(candidate, known, policy, guard);
+  return hold === undefined
+    ? null
+    : { ...known, name: hold.name, verdict: 'held', quarantine: hold.quarantine };
+}
+
+function unread(candidate: PluginCandidate): Pick<Admission, 'name' | 'metadata' | 'version'> {
+  return { name: nameBeforeLoad(candidate), metadata: candidate.manifest?.metadata ?? null, version: null };
 }
 
 async function importKept(
@@ -108,7 +125,8 @@ async function importKept(
     const differs = await findLockProblem(imported, policy);
     if (differs !== null) return { ...known, version, verdict: 'rejected', error: differs };
     const load = (): Promise<LoadedPlugin> => loadWithin(guard, imported, policy.startupTimeoutMs);
-    return judgeLoaded(await guard.watch(known.name, imported, load), version, policy);
+    const loaded = guard.isAside(imported) ? load() : guard.watch(known.name, imported, load);
+    return judgeLoaded(await loaded, version, policy);
   } catch (error) {
     return { ...known, version, ...refusal(error) };
   }

@@ -33,6 +33,7 @@ export interface NextGenerationOptions {
   readonly createOwner: LoaderOptions['createOwner'];
   readonly watchImport: ImportGuard['watch'];
   readonly loadCopy: ImportGuard['load'];
+  readonly isAside: ImportGuard['isAside'];
   /** Keeps a plugin of the staged generation shut, as its stored quarantine says. */
   readonly restore: (staged: Staged, record: PluginRecord, stored: StoredQuarantine) => void;
   /** Aborted when the gateway is stopped. */
@@ -85,7 +86,7 @@ export class NextGeneration {
   }
 
   async #load(): Promise<void> {
-    const { config, createOwner, snapshots, watchImport, loadCopy } = this.#options;
+    const { config, createOwner, snapshots, watchImport, loadCopy, isAside } = this.#options;
     const { registry } = this.staged;
     const failed: ReloadFailure[] = [];
     try {
@@ -98,6 +99,7 @@ export class NextGeneration {
           held: [],
           watch: watchImport,
           load: loadCopy,
+          isAside,
           async keep(candidate) {
             const kept = await snapshots.take(candidate);
             return { imported: kept.candidate, kept };

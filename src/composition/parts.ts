@@ -159,7 +159,7 @@ function createHost(parts: HostParts): PluginHost {
       pluginLogger: (plugin) => createPluginLogger(log, plugin, () => requestFields(containment)),
       pluginMetrics: (plugin) => metrics.forPlugin(plugin),
     }),
-    loadPlugin: createTierLoader({ config, log, containment }),
+    loader: createTierLoader({ config, log, containment }),
     onAbort,
     watchdog,
     tombstoneDir,

@@ -61,8 +61,8 @@ export interface PluginHostOptions {
   readonly gatewayPaths: readonly string[];
   readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
   readonly onAbort: (error: PluginAbortError) => void;
-  /** Imports a plugin, in this process or in one of its own. */
-  readonly loadPlugin: PluginLoader;
+  /** Imports plugins, in this process or in ones of their own. */
+  readonly loader: PluginLoader;
   readonly watchdog: Watchdog;
   /** Folder that the watchdog leaves tombstones in. */
   readonly tombstoneDir: string;
@@ -317,6 +317,7 @@ export class PluginHost {
       createOwner: this.#createOwner,
       watchImport: this.#watchImport,
       loadCopy: this.#load,
+      isAside: this.#options.loader.isAside,
       restore: (staged, record, stored) => this.#restore(staged, record, stored),
       stage: (registry) => this.#stage(registry),
       swap: (staged) => this.#swap(staged),
@@ -384,11 +385,12 @@ export class PluginHost {
       keep: (candidate) => this.#keep(candidate),
       watch: this.#watchImport,
       load: this.#load,
+      isAside: this.#options.loader.isAside,
     };
   }
 
   readonly #load: ImportGuard['load'] = (candidate) =>
-    this.#options.loadPlugin(candidate, this.#snapshots.sourceOf(candidate));
+    this.#options.loader.load(candidate, this.#snapshots.sourceOf(candidate));
 
   readonly #watchImport: ImportGuard['watch'] = (name, { specifier, isFile, entry, root }, load) =>
     this.#options.watchdog.duringImport({ name, specifier, root: isFile ? entry : root }, load);

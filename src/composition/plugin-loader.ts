@@ -12,6 +12,7 @@ import type { PluginRegistry } from '../lifecycle/registry.ts';
 import { toReason } from '../lifecycle/start.ts';
 import { type OrderNode, type ResolvedOrder, resolveOrder } from '../order/order.ts';
 import { type StepTimer, UNTIMED } from '../telemetry/boot-timer.ts';
+import { Admissions } from './admissions.ts';
 import { type Admission, admit, type ImportGuard, nameBeforeLoad } from './admit.ts';
 import { underLock } from './plugin-lock.ts';
 
@@ -73,12 +74,16 @@ async function enterAll(
   options: LoaderOptions,
   items: readonly LoadItem[],
 ): Promise<ReadonlySet<PluginRecord>> {
-  const { registry, timer = UNTIMED } = options;
+  const { config, guard, registry, timer = UNTIMED } = options;
   const placed = new Set<PluginRecord>();
+  const fresh = items.filter(({ stays }) => stays === null).map(({ candidate }) => candidate);
+  const admissions = new Admissions(fresh, config.plugins, guard);
   for (const { candidate, stays, placed: hasPlace = false } of items) {
     if (stays === null) {
       const name = nameBeforeLoad(candidate);
-      const { record, verdict } = await timer.step(name, () => load(options, candidate));
+      const { record, verdict } = await timer.step(name, async () =>
+        enter(options, candidate, await admissions.of(candidate)),
+      );
       if (verdict === 'held') placed.add(record);
     } else {
       registry.add(stays);
@@ -120,19 +125,20 @@ export async function loadHeld(
   record.failureMode = effectiveFailureMode(admission.metadata.failureMode, config.plugins.failureMode);
 }
 
-async function load(
+function enter(
   options: LoaderOptions,
   candidate: PluginCandidate,
-): Promise<{ readonly record: PluginRecord; readonly verdict: Admission['verdict'] }> {
-  const { config, registry, guard } = options;
-  const admission = refuseSecond(registry, candidate, await admit(candidate, config.plugins, guard));
+  decided: Admission,
+): { readonly record: PluginRecord; readonly verdict: Admission['verdict'] } {
+  const { registry } = options;
+  const admission = refuseSecond(registry, candidate, decided);
   const record = toRecord(options, candidate, admission);
   registry.add(record);
-  enter(options, record, admission);
+  applyVerdict(options, record, admission);
   return { record, verdict: admission.verdict };
 }
 
-function enter(
+function applyVerdict(
   { registry, onHeld, onFailed }: LoaderOptions,
   record: PluginRecord,
   admission: Admission,

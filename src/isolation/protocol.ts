@@ -84,6 +84,8 @@ export interface CrossingRequest {
   readonly body?: CrossingBody | undefined;
   /** The stream by which the body comes when it is asked for; `null`: there is none on the wire. */
   readonly stream: number | null;
+  /** The stream by which the answer of others comes when middleware has wrapped it. */
+  readonly relay: number;
 }
 
 /** `req.body` as it crosses: JSON, or bytes. */
@@ -97,6 +99,17 @@ export interface CrossingHead {
   readonly headers: readonly string[];
   /** The stream that the body comes by. */
   readonly stream: number;
+}
+
+/** The head of an answer of others, on its way through middleware that has wrapped it: a line of JSON before the body. */
+export interface RelayedHead {
+  readonly status: number;
+  readonly message: string;
+  readonly headers: Readonly<Record<string, number | string | string[]>>;
+  /** The body came with the head, in one piece. */
+  readonly whole: boolean;
+  /** `writeHead` or `flushHeaders` was called. */
+  readonly explicit: boolean;
 }
 
 /** What a handler did to the request before it handed on; what is left out did not change. */

@@ -23,8 +23,13 @@ interface LoaderParts extends IsolationParts {
   readonly permissions: PermissionGrants;
 }
 
-/** `copied`: what the candidate's files are a copy of, if they are one. */
-export type PluginLoader = (candidate: PluginCandidate, copied?: CopiedFrom | null) => Promise<LoadedPlugin>;
+/** Imports plugins where their code is to run. */
+export interface PluginLoader {
+  /** @param copied what the candidate's files are a copy of, if they are one */
+  load(candidate: PluginCandidate, copied?: CopiedFrom | null): Promise<LoadedPlugin>;
+  /** True: in a process of its own, whatever its code says. Reads the module that the plugin is entered by. */
+  isAside(candidate: PluginCandidate): boolean;
+}
 
 /**
  * Imports a plugin where its code is to run: in this process, or in one of its own. What the operator, the manifest or
@@ -47,14 +52,16 @@ export function createTierLoader({ config, log, containment }: TierLoaderOptions
     walls ??= probe(log);
     return { log, containment, walls, limits, permissions, allowed: allowedCapabilities };
   };
-  return async (candidate, copied = null) => {
+  const isAside = (candidate: PluginCandidate): boolean => tierBeforeLoad(candidate, isolation) === 'process';
+  const load: PluginLoader['load'] = async (candidate, copied = null) => {
     const tier = tierBeforeLoad(candidate, isolation);
-    if (tier !== 'inline') {
-      const isolated = await loadIsolated(candidate, copied, parts());
-      if (tier === 'process' || tierOf(isolated.metadata, isolation) === 'process') return isolated;
-    }
+    if (tier === 'inline') return loadPlugin(candidate);
+    const { isolated, metadata, loaded } = await loadIsolated(candidate, copied, parts());
+    if (tier === 'process' || tierOf(metadata, isolation) === 'process') return loaded;
+    isolated.giveUp();
     return loadPlugin(candidate);
   };
+  return { load, isAside };
 }
 
 function probe(log: Logger): Walls {
@@ -93,12 +100,17 @@ async function loadIsolated(
   candidate: PluginCandidate,
   copied: CopiedFrom | null,
   parts: LoaderParts,
-): Promise<LoadedPlugin> {
+): Promise<{
+  readonly isolated: IsolatedPlugin;
+  /** As its code has it. */
+  readonly metadata: ResolvedMetadata;
+  readonly loaded: LoadedPlugin;
+}> {
   const { root, entry, isFile, specifier, problem } = candidate;
   if (problem !== null || root === null || entry === null)
     throw problem ?? new PluginLoadError(`Plugin "${specifier}" has no entry`);
   const code = isFile ? entry : root;
-  const plugin = new IsolatedPlugin({
+  const isolated = new IsolatedPlugin({
     ...parts,
     candidate,
     copied,
@@ -110,13 +122,14 @@ async function loadIsolated(
       memoryBytes: parts.limits.memoryBytes,
     },
   });
-  const report = await plugin.load();
+  const report = await isolated.load();
   const metadata = checkMetadata(candidate, report.metadata);
   const { name, capabilities: declared, failClosed } = metadata;
-  return Object.freeze({
-    plugin: plugin.toPlugin({ name, declared, failClosed }, report.has),
+  const loaded = Object.freeze({
+    plugin: isolated.toPlugin({ name, declared, failClosed }, report.has),
     metadata: Object.freeze({ ...metadata, isolation: 'process' as const }),
   });
+  return { isolated, metadata, loaded };
 }
 
 /** As code's own metadata is checked in this process: the plugin's process may say anything. */

@@ -284,3 +284,16 @@ async function checkProvider(gateway: GatewayProcess): Promise<void> {
   assert.match(streamed, /K SPECIAL/);
   assert.match(streamed, / MORE/);
 }
+
+test("the operator's list holds for plugins whose name only their code knows", async (t) => {
+  const named = (name: string): string =>
+    `export default { metadata: { name: '${name}', capabilities: ['ROUTES'] },
+       startup(app) { app.get('/${name}', (_req, res) => { res.json(process.pid); }); } };`;
+  const gateway = await startGateway(t, {
+    env: { ...WITH_ADMIN, LLMROUTER_PLUGINS_ISOLATION: 'process,second=inline' },
+    files: { 'plugins/a.mjs': named('first'), 'plugins/b.mjs': named('second') },
+  });
+  assert.equal((await inspectPlugin(gateway, 'first')).isolation, 'process');
+  assert.equal((await inspectPlugin(gateway, 'second')).isolation, 'inline');
+  assert.equal(await (await fetch(`${gateway.url}/second`)).json(), gateway.pid);
+});

@@ -1,6 +1,8 @@
+import type { Readable } from 'node:stream';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Channel, ServedCall } from '../channel/channel.ts';
 import type { CrossingBody, CrossingRequest, HandedOn } from '../protocol.ts';
+import { answerThrough, isWrapped, refuseReplaced } from './answer-relay.ts';
 import { createMessages, type Messages } from './messages.ts';
 
 /** What became of a request: answered (its body may still be on its way), or handed on. */
@@ -29,21 +31,37 @@ export function runRemote(
       return stream;
     },
   });
-  return new Exchange(messages, request, onLate).run(handler, call.signal);
+  const relay = (next: HandedOn): Readable => {
+    // Before the gateway hears of it: it writes at once.
+    const answer = channel.accept(request.relay);
+    call.emit('next', next);
+    return answer;
+  };
+  return new Exchange(messages, request, { onLate, relay }).run(handler, call.signal);
+}
+
+/** What an exchange needs of the gateway, besides its messages. */
+interface ExchangePorts {
+  readonly onLate: OnLate;
+  /** Hands on; what is returned is the answer of others, to be led through what the handler has wrapped. */
+  readonly relay: (next: HandedOn) => Readable;
 }
 
 class Exchange {
   readonly #messages: Messages;
   readonly #request: CrossingRequest;
   readonly #onLate: OnLate;
+  readonly #relay: ExchangePorts['relay'];
   readonly #givenBody: unknown;
   readonly #outcome = Promise.withResolvers<HttpOutcome>();
   #over = false;
+  #isRelaying = false;
 
-  constructor(messages: Messages, request: CrossingRequest, onLate: OnLate) {
+  constructor(messages: Messages, request: CrossingRequest, { onLate, relay }: ExchangePorts) {
     this.#messages = messages;
     this.#request = request;
     this.#onLate = onLate;
+    this.#relay = relay;
     this.#givenBody = messages.req.body;
   }
 
@@ -54,16 +72,17 @@ class Exchange {
     res.on('error', this.#onLate);
     try {
       const returned: unknown = handler(req as unknown as Request, res as unknown as Response, this.#next);
-      if (returned instanceof Promise) returned.catch(this.#fail);
+      if (returned instanceof Promise) returned.catch(this.#onThrown);
     } catch (thrown) {
-      this.#fail(thrown);
+      this.#onThrown(thrown);
     }
     return this.#outcome.promise;
   }
 
   readonly #next = (argument?: unknown): void => {
-    if (argument != null && argument !== 'route' && argument !== 'router') this.#fail(argument);
-    else if (this.#over) this.#onLate(new Error('next() was called twice, or after the answer'));
+    if (argument != null && argument !== 'route' && argument !== 'router') this.#onThrown(argument);
+    else if (this.#over || this.#isRelaying)
+      this.#onLate(new Error('next() was called twice, or after the answer'));
     else if (this.#messages.res.headersSent)
       this.#onLate(new Error('next() was called after the answer had begun'));
     else this.#handOn();
@@ -71,11 +90,22 @@ class Exchange {
 
   #handOn(): void {
     try {
-      this.#settle({ next: changes(this.#messages, this.#request, this.#givenBody) });
+      const next = changes(this.#messages, this.#request, this.#givenBody);
+      if (!isWrapped(this.#messages.res)) this.#settle({ next });
+      else {
+        this.#isRelaying = true;
+        answerThrough(this.#messages.res, this.#relay(next)).catch(this.#fail);
+      }
     } catch (error) {
       this.#fail(error);
     }
   }
+
+  /** After it has handed on, it breaks for itself alone. */
+  readonly #onThrown = (thrown: unknown): void => {
+    if (this.#isRelaying) this.#onLate(thrown);
+    else this.#fail(thrown);
+  };
 
   readonly #fail = (thrown: unknown): void => {
     if (this.#over) {
@@ -97,12 +127,7 @@ class Exchange {
 
 /** @throws Error for what a handler did that has no effect on the other side of the channel */
 function changes({ req, res }: Messages, before: CrossingRequest, givenBody: unknown): HandedOn {
-  for (const method of ['write', 'end', 'writeHead'] as const) {
-    if (!Object.hasOwn(res, method)) continue;
-    throw new Error(
-      `saw middleware that replaces res.${method}() and hands on; expected none that changes answers of others, which do not pass through a plugin's own process: run the plugin inline`,
-    );
-  }
+  refuseReplaced(res);
   const { url = before.url, method = before.method } = req;
   const answer = res.getHeaders() as NonNullable<HandedOn['answer']>;
   const headers = req.headers as Record<string, string | string[]>;

@@ -69,6 +69,11 @@ export function parseHead(value: unknown): CrossingHead {
 }
 
 /** @throws RubbishError */
+export function parseHandedOn(value: unknown): HandedOn {
+  return parse(HANDED_ON, value, 'what a handler did to a request') as HandedOn;
+}
+
+/** @throws RubbishError */
 export function parseOutcome(value: unknown): { readonly next: HandedOn | null } {
   return parse(OUTCOME, value, 'what became of a request') as { next: HandedOn | null };
 }

@@ -1,7 +1,8 @@
-import type { Request, RequestHandler, Response } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { Channel } from '../channel/channel.ts';
 import type { CrossingBody, CrossingHead, CrossingRequest, HandedOn } from '../protocol.ts';
-import { parseHead, parseOutcome } from './description.ts';
+import { AnswerRelay, canRelay } from './answer-relay.ts';
+import { parseHandedOn, parseHead, parseOutcome } from './description.ts';
 
 /** Gives the channel to the plugin's process, once there is one that is ready. */
 export type Connect = () => Channel | Promise<Channel>;
@@ -16,7 +17,7 @@ export function proxyHandler(
   index: number,
 ): RequestHandler {
   return async (req, res, next) => {
-    const outcome = await new Crossing(await connect(), req, res).run(method, index);
+    const outcome = await new Crossing(await connect(), req, res, next).run(method, index);
     if (outcome === null) return;
     apply(outcome, req, res);
     next();
@@ -27,12 +28,17 @@ class Crossing {
   readonly #channel: Channel;
   readonly #req: GatewayRequest;
   readonly #res: Response;
+  readonly #next: NextFunction;
   readonly #stream: number | null;
+  readonly #relayStream: number;
+  #relay: AnswerRelay | null = null;
 
-  constructor(channel: Channel, req: GatewayRequest, res: Response) {
+  constructor(channel: Channel, req: GatewayRequest, res: Response, next: NextFunction) {
     this.#channel = channel;
     this.#req = req;
     this.#res = res;
+    this.#next = next;
+    this.#relayStream = channel.reserveStream();
     this.#stream = hasUnreadBody(req) ? channel.reserveStream() : null;
   }
 
@@ -50,6 +56,7 @@ class Crossing {
     } catch (error) {
       // Whoever hung up, or had its answer already because time was up, waits for nothing.
       if (gone.signal.aborted) return null;
+      this.#relay?.fail(error);
       throw error;
     } finally {
       this.#res.off('close', onClose);
@@ -59,7 +66,16 @@ class Crossing {
   readonly #onEvent = (event: string, value: unknown): void => {
     if (event === 'pull') this.#sendBody();
     else if (event === 'head') this.#answer(parseHead(value));
+    else if (event === 'next') this.#handOn(parseHandedOn(value));
   };
+
+  /** Middleware has wrapped the answer and handed on: what others answer passes through its process. */
+  #handOn(changes: HandedOn): void {
+    if (this.#relay !== null || !canRelay(this.#res)) return;
+    apply(changes, this.#req, this.#res);
+    this.#relay = new AnswerRelay(this.#res, this.#channel.open(this.#relayStream));
+    this.#next();
+  }
 
   #sendBody(): void {
     if (this.#stream === null) return;
@@ -71,6 +87,10 @@ class Crossing {
   #answer({ status, message, headers, stream }: CrossingHead): void {
     const res = this.#res;
     const body = this.#channel.accept(stream);
+    if (this.#relay !== null) {
+      this.#relay.take({ status, message, headers, stream }, body);
+      return;
+    }
     if (res.headersSent || res.destroyed) {
       body.destroy();
       return;
@@ -107,6 +127,7 @@ class Crossing {
       status: this.#res.statusCode,
       body: req.body === undefined ? undefined : toCrossing(req.body),
       stream: this.#stream,
+      relay: this.#relayStream,
     };
   }
 }

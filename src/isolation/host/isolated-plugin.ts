@@ -100,6 +100,11 @@ export class IsolatedPlugin {
     }
   }
 
+  /** It is not going to be started here. */
+  giveUp(): void {
+    if (this.#waiting !== null) this.#giveUpWaiting(this.#waiting);
+  }
+
   /** The plugin for the lifecycle. */
   toPlugin(terms: StartTerms, has: readonly OptionalMethod[]): Plugin {
     this.#terms = terms;
