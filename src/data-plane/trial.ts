@@ -71,18 +71,19 @@ export class Trial {
       tried.push(next);
       next = this.#fallback(call, group, last, tried);
     }
-    if (last === null && !this.#router.serves(group, call))
-      throw notServed(call.body.model, call.surface.path);
+    if (last === null && !this.#router.serves(group, call)) throw notServed(call.body.model, call.surface);
     throw last ?? this.#unavailable(group);
   }
 
   /** The group to try next: of those named for the fault of the request, else of those for failures. */
   #fallback(
-    { identity }: Call,
+    { identity, surface }: Call,
     group: Group,
     last: UpstreamFailure | null,
     tried: readonly Group[],
   ): Group | undefined {
+    // Another model counts otherwise.
+    if (surface.name === 'messages.count_tokens') return undefined;
     const isRefused = last !== null && last.retry === 'never';
     if (isRefused && last.fault === null) return undefined;
     return group.fallbacks[last?.fault ?? 'failure']
