@@ -70,6 +70,11 @@ export class ClientAnswer {
     return this.gone && !this.#res.headersSent ? CLIENT_GONE_STATUS : this.#res.statusCode;
   }
 
+  /** For the client: {@link attempts}, and those of what came before. */
+  protected get attemptsInAll(): number {
+    return this.attempts;
+  }
+
   /** Milliseconds since the request arrived. */
   elapsedMs(): number {
     return performance.now() - this.#arrivedAt;
@@ -184,7 +189,7 @@ export class ClientAnswer {
 
   #ownHeaders(): Record<string, string> {
     this.endWait();
-    return callHeaders(this.deployment, this.attempts, this.elapsedMs() - this.#waitedMs);
+    return callHeaders(this.deployment, this.attemptsInAll, this.elapsedMs() - this.#waitedMs);
   }
 
   #drain(): void {

@@ -41,6 +41,7 @@ export class LlmHandler {
   readonly #trial: Trial;
   readonly #bodyLimit: number;
   readonly #toolLimits: ToolLoopLimits;
+  readonly #keepAliveMs: number;
   readonly #log: Logger;
   readonly #stats: CallStats;
 
@@ -49,6 +50,7 @@ export class LlmHandler {
     this.#trial = new Trial(options);
     this.#bodyLimit = options.bodyLimit;
     this.#toolLimits = options.toolLimits;
+    this.#keepAliveMs = options.keepAliveMs;
     this.#log = options.log;
     this.#stats = options.stats;
   }
@@ -98,6 +100,7 @@ export class LlmHandler {
         tools: pipeline.tools,
         answer,
         limits: this.#toolLimits,
+        keepAliveMs: this.#keepAliveMs,
         request: body.guarded(),
         serve: (round) => this.#serveRound(surface, req, answer, pipeline, round),
       });

@@ -26,16 +26,27 @@ export function ownTools(request: JsonObject): ReadonlySet<string> {
   return new Set(names.filter((name) => typeof name === 'string'));
 }
 
-/** A round's request: for a whole answer, and with the gateway's tools behind the client's. */
+/**
+ * A round's request, with the gateway's tools behind the client's. Streamed ones tell what they have used, whether the
+ * client wants to know it or not: it is a part of the whole.
+ */
 export function withTools(
-  { stream: _stream, stream_options: _options, ...request }: JsonObject,
+  { stream, stream_options: options, ...request }: JsonObject,
   tools: ReadonlyMap<string, Tool>,
 ): JsonObject {
+  const streamed = {
+    stream: true,
+    stream_options: { ...(isObject(options) ? options : {}), include_usage: true },
+  };
   const added = [...tools].map(([name, { description, inputSchema }]) => ({
     type: 'function',
     function: { name, ...(description === undefined ? {} : { description }), parameters: inputSchema },
   }));
-  return { ...request, tools: [...objectsIn(request.tools), ...added] };
+  return {
+    ...request,
+    ...(stream === true ? streamed : {}),
+    tools: [...objectsIn(request.tools), ...added],
+  };
 }
 
 /** The calls that an answer asks for. */

@@ -18,6 +18,7 @@ import {
 } from './chat-tools.ts';
 import { nameForModel } from './offered-tools.ts';
 import type { Kept, RoundAnswer } from './round-answer.ts';
+import { ShownStream } from './shown-stream.ts';
 
 /** The header with which a client has the gateway run tools. Its one value is `auto`. */
 export const TOOLS_HEADER = 'x-llmrouter-tools';
@@ -37,6 +38,8 @@ export interface ToolLoopInput {
   readonly tools: ToolsPhase;
   readonly answer: RoundAnswer;
   readonly limits: ToolLoopLimits;
+  /** How often a client that waits for a stream hears that it is not forgotten. Milliseconds. */
+  readonly keepAliveMs: number;
   /** The client's request. */
   readonly request: JsonObject;
   /** Serves a round: a call of its own, with all hooks and evaluators, whose answer `answer` keeps. */
@@ -56,7 +59,7 @@ export function assertToolsHeader(value: string | string[] | undefined, surface:
 /**
  * Adds the gateway's tools to a chat request, runs the calls that the model asks for, and asks again, until the model
  * has its answer, wants a tool of the client's, or a limit is reached. The client gets the last round's answer with the
- * usage of all rounds.
+ * usage of all rounds; streamed, it gets what the model says in every round, as it comes.
  *
  * @throws GatewayError `invalid_request`
  */
@@ -73,21 +76,25 @@ export async function runTools(input: ToolLoopInput): Promise<void> {
     answer.passOn();
     return input.serve(request);
   }
+  const { stream } = input.surface;
+  if (request.stream === true && stream !== null) answer.show(new ShownStream(stream, request, own));
   const signal = AbortSignal.any([answer.left, AbortSignal.timeout(input.limits.timeoutMs)]);
   let usage: unknown;
   let next = withTools(request, tools);
   for (let round = 0; ; round++) {
+    answer.beginRound();
     await input.serve(next);
     const kept = answer.take();
     if (kept === null) return;
     const said = readAnswer(kept);
-    if (said === null || kept.kind === 'error') return answer.pass(kept);
+    if (said === null) return answer.pass(kept);
     usage = addUsage(usage, said.usage);
     const calls = callsIn(said);
     const isOver = round >= input.limits.maxRounds || signal.aborted;
     if (calls.length === 0 || isOver || calls.some(({ name }) => own.has(name))) {
-      return finish(input, kept, withUsage(settle(said, calls, own), usage));
+      return answer.finish(kept, withUsage(settle(said, calls, own), usage));
     }
+    answer.keepAwake(input.keepAliveMs);
     answer.beginWait();
     const ran = await Promise.all(calls.map((call) => runOne(input, tools, call, signal)));
     answer.endWait();
@@ -99,15 +106,6 @@ export async function runTools(input: ToolLoopInput): Promise<void> {
 function settle(said: JsonObject, calls: readonly ModelCall[], own: ReadonlySet<string>): JsonObject {
   // As for an answer that has become too long: the model would have gone on.
   return calls.length === 0 ? said : withoutCalls(said, ({ name }) => !own.has(name), 'length');
-}
-
-function finish(
-  { answer, surface, request }: ToolLoopInput,
-  { status, headers }: Extract<Kept, { kind: 'json' }>,
-  body: JsonObject,
-): void {
-  const shape = request.stream === true ? surface.stream : null;
-  answer.finish(status, headers, body, shape === null ? null : { shape, request });
 }
 
 /** A call that cannot be made is a result too: the model can do better. */
@@ -140,7 +138,8 @@ function readArguments(text: string): JsonObject | null {
 }
 
 function readAnswer(kept: Kept): JsonObject | null {
-  return kept.kind === 'json' ? parseObject(kept.body.toString()) : null;
+  if (kept.kind === 'error') return null;
+  return kept.kind === 'json' ? parseObject(kept.body.toString()) : kept.body;
 }
 
 function parseObject(text: string): JsonObject | null {
