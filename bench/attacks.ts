@@ -11,8 +11,10 @@ const ROOT = join(import.meta.dirname, '..');
 const CONNECTIONS = 50;
 /** Between two requests of one connection: what is measured is others' harm, not the machine's limit. */
 const PAUSE_MS = 10;
+/** `%DIR`, `%PORT`: the gateway's folder and port. */
 const ATTACKS = [
   'throws',
+  'throws-late',
   'loop',
   'microtask-loop',
   'regex',
@@ -21,10 +23,21 @@ const ATTACKS = [
   'buffers',
   'exit',
   'abort',
+  'chdir',
+  'globals',
   'object-prototype',
+  'environment',
   'fork-bomb',
+  'other-environment',
+  'dot-env?path=%DIR/.env',
+  'write?path=%DIR/written',
+  'dial?host=127.0.0.1&port=%PORT',
+  'dial?host=169.254.169.254&port=80',
   'rubbish',
+  'no-json',
+  'huge-message',
   'flood',
+  'calls',
   'output',
   'large',
   'large-at-once',
@@ -42,24 +55,25 @@ const [seconds = '3', ...chosen] = process.argv.slice(2);
 const dir = mkdtempSync(join(tmpdir(), 'routeiq-attacks-'));
 try {
   const gateway = await startGateway();
-  const quiet = await load(gateway.url, Number(seconds) * 1000);
-  console.log(`without an attack: ${quiet.answered} answers, p99 ${quiet.p99Ms.toFixed(1)} ms\n`);
+  await load(gateway.url, Number(seconds) * 1000);
   console.log(
-    '| attack | answers | lost | p99 | against none | plugin back after |\n|---|---|---|---|---|---|',
+    '| attack | answers | lost | p99 | p99 just before | ratio | plugin back after |\n|---|---|---|---|---|---|---|',
   );
-  for (const attack of chosen.length > 0 ? chosen : ATTACKS) await report(gateway.url, attack, quiet);
+  for (const attack of chosen.length > 0 ? chosen : ATTACKS) await report(gateway.url, attack);
   gateway.stop();
 } finally {
   rmSync(dir, { recursive: true, force: true });
 }
 
-async function report(url: string, attack: string, quiet: Run): Promise<void> {
+/** Compared with the same load just before it: the machine is another one from minute to minute. */
+async function report(url: string, attack: string): Promise<void> {
+  const quiet = await load(url, Number(seconds) * 1000);
   const under = load(url, Number(seconds) * 1000);
-  const backMs = attackAndReturn(url, attack);
+  const backMs = attackAndReturn(url, attack.replace('%DIR', dir).replace('%PORT', new URL(url).port));
   const { answered, lost, p99Ms } = await under;
   const ratio = (p99Ms / quiet.p99Ms).toFixed(2);
   console.log(
-    `| ${attack} | ${answered} | ${lost} | ${p99Ms.toFixed(1)} ms | ${ratio} | ${(await backMs).toFixed(0)} ms |`,
+    `| ${attack.replace(/%\w+/, '…')} | ${answered} | ${lost} | ${p99Ms.toFixed(1)} ms | ${quiet.p99Ms.toFixed(1)} ms | ${ratio} | ${(await backMs).toFixed(0)} ms |`,
   );
   await fetch(`${url}/admin/plugins/attacker/reload`, {
     method: 'POST',

@@ -61,6 +61,8 @@ interface Message {
 }
 
 const RATE_WINDOW_MS = 1000;
+/** What the other end may take of one turn of the loop: its flood must not hold up everybody else. */
+const TURN_MS = 0.25;
 
 /**
  * Calls, notices and streams between two processes, over one duplex stream. The two ends are alike, but for their
@@ -82,6 +84,8 @@ export class Channel {
   #lastStream: number;
   #corked = false;
   #broken: Error | null = null;
+  /** Frames that are left to the next turns of the loop; nothing is read meanwhile. */
+  #backlog: Frame[] = [];
   #frames = 0;
   #windowStart = 0;
 
@@ -185,11 +189,37 @@ export class Channel {
   }
 
   #onData(chunk: Buffer): void {
+    const isBehind = this.#backlog.length > 0;
+    const until = performance.now() + TURN_MS;
     try {
-      this.#reader.push(chunk, (frame) => this.#onFrame(frame));
+      this.#reader.push(chunk, (frame) => {
+        if (this.#backlog.length > 0 || performance.now() > until) this.#backlog.push(frame);
+        else this.#onFrame(frame);
+      });
     } catch (error) {
       this.#lost(toError(error));
     }
+    if (isBehind || this.#backlog.length === 0) return;
+    this.#duplex.pause();
+    setImmediate(() => this.#onBacklog());
+  }
+
+  #onBacklog(): void {
+    if (this.#broken !== null) return;
+    const until = performance.now() + TURN_MS;
+    let taken = 0;
+    try {
+      for (const frame of this.#backlog) {
+        if (performance.now() > until) break;
+        taken++;
+        this.#onFrame(frame);
+      }
+    } catch (error) {
+      this.#lost(toError(error));
+    }
+    this.#backlog = this.#backlog.slice(taken);
+    if (this.#backlog.length === 0) this.#duplex.resume();
+    else setImmediate(() => this.#onBacklog());
   }
 
   #onFrame(frame: Frame): void {

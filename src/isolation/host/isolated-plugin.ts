@@ -19,6 +19,7 @@ import { PluginProcess, type ProcessLimits } from './plugin-process.ts';
 import { registerProxies } from './proxies.ts';
 import type { SandboxOptions, Walls } from './sandbox.ts';
 import { Services } from './services.ts';
+import { Successor } from './successor.ts';
 
 /** What isolated plugins share. */
 export interface IsolationParts {
@@ -69,6 +70,7 @@ const IDLE_MS = 60_000;
 export class IsolatedPlugin {
   readonly #options: IsolatedPluginOptions;
   readonly #backoff = new Backoff();
+  readonly #successor: Successor;
   /** Imported and waiting for its start. */
   #waiting: PluginProcess | null = null;
   #live: Live | null = null;
@@ -80,6 +82,11 @@ export class IsolatedPlugin {
 
   constructor(options: IsolatedPluginOptions) {
     this.#options = options;
+    this.#successor = new Successor({
+      launch: () => this.#launch(),
+      load: (process) => this.#import(process),
+      keepMs: IDLE_MS,
+    });
   }
 
   /**
@@ -181,6 +188,7 @@ export class IsolatedPlugin {
   async #shutdown(): Promise<void> {
     const started = this.#started;
     this.#started = null;
+    this.#successor.drop();
     const live = this.#live;
     if (live === null) return;
     const { storageBackend } = JSON.parse(started?.description ?? '{}') as Partial<Description>;
@@ -220,9 +228,10 @@ export class IsolatedPlugin {
   async #restart(): Promise<Channel> {
     await this.#backoff.wait();
     const { context, description } = this.#requireStarted();
-    const process = this.#launch();
+    const successor = await this.#successor.take();
+    const process = successor ?? this.#launch();
     try {
-      await this.#import(process);
+      if (successor === null) await this.#import(process);
       const now = JSON.stringify(await this.#start(process, context));
       if (now !== description) throw new Error('it has registered something else than at its first start');
       this.#requireStarted();
@@ -247,6 +256,9 @@ export class IsolatedPlugin {
       limits,
       serve: (method, params, call) => this.#serve(method, params, call),
       hear: (notice, params) => this.#hear(notice, params),
+      onStanding: () => {
+        if (this.#started !== null && this.#live?.process === process) this.#successor.prepare();
+      },
       onOutput: (text) => log.info(text, { event: 'plugin_output', ...this.#identity(null) }),
       onEnd: (reason) => this.#onEnd(process, reason),
     });
@@ -256,6 +268,7 @@ export class IsolatedPlugin {
   /** The error that calls under way get. Counted once, however many there are: it is one failure. */
   #onEnd(process: PluginProcess, reason: Error): Error {
     const error = this.#excused(reason);
+    if (this.#successor.forget(process)) return error;
     const { containment, log } = this.#options;
     if (this.#waiting === process) this.#waiting = null;
     if (this.#live?.process === process) {

@@ -24,11 +24,15 @@ export interface PluginProcessOptions {
   readonly hear: ChannelOptions['hear'];
   /** What the plugin writes to its standard output and error. */
   readonly onOutput: (text: string) => void;
+  /** Called, also more than once, when the event loop has stood still for so long that it will likely be killed. */
+  readonly onStanding?: () => void;
   /** Called once. Returns the error that calls under way end with. */
   readonly onEnd: (reason: Error) => Error;
 }
 
 const CHECK_MS = 200;
+/** A successor takes about so long to come up on a busy machine. */
+const NOTICE_MS = 3000;
 const PAGE_BYTES = 4096;
 const CHANNEL_LIMITS = { messageBytes: 33_554_432, framesPerSecond: 50_000, callsAtOnce: 4096 };
 /** A line that is longer is cut: it is for people. */
@@ -127,14 +131,17 @@ export class PluginProcess {
     const { memoryBytes } = this.#options.limits;
     const stallMs = this.#isStarted ? this.#options.limits.stallMs : this.#options.limits.startMs;
     const resident = this.#residentBytes();
+    const standingMs = this.#pulse === null ? 0 : performance.now() - this.#pulse.sent;
     if (resident > memoryBytes) {
       this.kill(
         new Error(
           `it was killed: it has ${toMiB(resident)} MiB of memory, expected at most ${toMiB(memoryBytes)}`,
         ),
       );
-    } else if (this.#pulse !== null && performance.now() - this.#pulse.sent > stallMs) {
+    } else if (standingMs > stallMs) {
       this.kill(new Error(`it was killed: its event loop stood still for more than ${stallMs} ms`));
+    } else if (this.#isStarted && standingMs > stallMs - Math.min(NOTICE_MS, stallMs / 2)) {
+      this.#options.onStanding?.();
     } else if (this.#pulse === null) {
       this.#pulse = { sent: performance.now() };
       this.channel.call('ping', null).then(
