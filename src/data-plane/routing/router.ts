@@ -30,7 +30,9 @@ export interface ChoiceContext {
   readonly attempt: number;
   /** Deployments that have failed in this call. */
   readonly failed: readonly Deployment[];
-  /** Whether one of those may be tried again when there is no other. */
+  /** Deployments that the request cannot be carried to. */
+  readonly unfit: readonly Deployment[];
+  /** Whether one of the failed may be tried again when there is no other. */
   readonly repeat: boolean;
 }
 
@@ -174,13 +176,14 @@ export class Router {
 
   /** Those in service that have not failed in this call; if there are none and it makes sense, those that have. */
   #candidates(group: Group, context: ChoiceContext): readonly Candidate[] {
-    const { failed, repeat, pipeline, call } = context;
+    const { failed, unfit, repeat, pipeline, call } = context;
     const { surface } = call;
     const now = this.#now();
     // The common call finds every deployment ready: nothing is filtered for it.
-    if (failed.length === 0 && this.#allReady(group, pipeline, surface, now)) return group.candidates;
-    const inService = group.deployments.filter((deployment) =>
-      this.#isInService(deployment, pipeline, surface, now),
+    const isFirst = failed.length === 0 && unfit.length === 0;
+    if (isFirst && this.#allReady(group, pipeline, surface, now)) return group.candidates;
+    const inService = group.deployments.filter(
+      (deployment) => !unfit.includes(deployment) && this.#isInService(deployment, pipeline, surface, now),
     );
     const fresh = inService.filter((deployment) => !failed.includes(deployment));
     const usable = fresh.length === 0 && repeat ? inService : fresh;
