@@ -1,4 +1,5 @@
 // Replaces a plugin hundreds of times under load and watches what becomes of the memory: see docs/hot-upgrade.md.
+// node --conditions=routeiq-source bench/reload.ts [--reloads=200] [--clients=64] [--tier=inline | process]
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -33,14 +34,21 @@ const { values } = parseArgs({
   options: {
     reloads: { type: 'string', default: '200' },
     clients: { type: 'string', default: '64' },
+    /** Where the plugin that is replaced runs. */
+    tier: { type: 'string', default: 'inline' },
   },
 });
 
 const dir = mkdtempSync(join(tmpdir(), 'routeiq-bench-reload-'));
 writeFiles(dir, { 'plugins/probe.mjs': PROBE, ...versionedPlugin(1) });
-const gateway = spawn(process.execPath, ['--conditions=source', ENTRY], {
+const gateway = spawn(process.execPath, ['--conditions=routeiq-source', ENTRY], {
   cwd: dir,
-  env: { PATH: process.env.PATH, PORT: '0', LLMROUTER_ADMIN_KEY: ADMIN_KEY },
+  env: {
+    PATH: process.env.PATH,
+    PORT: '0',
+    LLMROUTER_ADMIN_KEY: ADMIN_KEY,
+    LLMROUTER_PLUGINS_ISOLATION: `versioned=${values.tier}`,
+  },
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 try {

@@ -1,13 +1,20 @@
-import type { Candidate, LlmRequest, RouteResult, RoutingStrategy } from 'routeiq-gateway/plugin';
+import {
+  type Candidate,
+  GatewayError,
+  type LlmRequest,
+  type RouteResult,
+  type RoutingStrategy,
+} from 'routeiq-gateway/plugin';
 import { lowest, type Random, weighted } from './choice.ts';
 import type { Usage, UsageCounts } from './usage-counts.ts';
 
-/** Behind every share of a limit: a deployment whose limit is reached is the last resort. */
+/** Behind every share of a limit. */
 const FULL = 1_000_000;
 
 /**
  * The deployment that has used the least in this minute: the least of its `rpm` and `tpm`, or the fewest tokens where
- * it has no limits. One that has reached a limit is passed over as long as another one has not.
+ * it has no limits. One that has reached a limit is passed over; when all have, the call is refused until the next
+ * minute.
  */
 export class UsageBased implements RoutingStrategy {
   readonly #counts: UsageCounts;
@@ -18,8 +25,12 @@ export class UsageBased implements RoutingStrategy {
     this.#random = random;
   }
 
-  select(_request: LlmRequest, candidates: readonly Candidate[]): Candidate | undefined {
+  /** @throws GatewayError `rate_limit_exceeded`, with `Retry-After` */
+  select(request: LlmRequest, candidates: readonly Candidate[]): Candidate | undefined {
     const used = new Map(candidates.map(({ id }) => [id, this.#counts.of(id)]));
+    if (candidates.every((candidate) => shareOf(candidate, used.get(candidate.id) as Usage) >= 1)) {
+      throw allReached(request.model, this.#counts.leftMs());
+    }
     // Shares and counts do not compare: limits decide only where every candidate has one.
     const isLimited = candidates.every(({ rpm, tpm }) => rpm !== null || tpm !== null);
     const chosen = weighted(
@@ -35,9 +46,26 @@ export class UsageBased implements RoutingStrategy {
   }
 }
 
-function scoreOf({ rpm, tpm }: Candidate, { requests, tokens }: Usage, isLimited: boolean): number {
-  const share = Math.max(rpm === null ? 0 : requests / rpm, tpm === null ? 0 : tokens / tpm);
-  if (share >= 1) return FULL * share;
+function scoreOf(candidate: Candidate, used: Usage, isLimited: boolean): number {
+  const share = shareOf(candidate, used);
+  if (share >= 1) return FULL;
   // A share of a limit, or what stays below FULL as well.
-  return isLimited ? share : FULL * (1 - 1 / (1 + tokens + requests));
+  return isLimited ? share : FULL * (1 - 1 / (1 + used.tokens + used.requests));
+}
+
+/** What has been used of the limit that is nearer; 1: it is reached. A limit of 0 is reached before the first call. */
+function shareOf({ rpm, tpm }: Candidate, { requests, tokens }: Usage): number {
+  return Math.max(rpm === null ? 0 : part(requests, rpm), tpm === null ? 0 : part(tokens, tpm));
+}
+
+function part(used: number, limit: number): number {
+  return used >= limit ? 1 : used / limit;
+}
+
+function allReached(model: string, leftMs: number): GatewayError {
+  return new GatewayError(
+    'rate_limit_exceeded',
+    `All deployments of the model ${JSON.stringify(model)} have reached their rpm or tpm for this minute`,
+    { param: 'model', headers: { 'retry-after': String(Math.max(1, Math.ceil(leftMs / 1000))) } },
+  );
 }

@@ -46,6 +46,11 @@ export class UsageCounts {
     return plus(known, own);
   }
 
+  /** Milliseconds until the next minute begins. */
+  leftMs(): number {
+    return MINUTE_MS - (this.#options.clock() % MINUTE_MS);
+  }
+
   add(id: string, usage: Usage): void {
     this.#turn();
     const count = this.#countOf(id);

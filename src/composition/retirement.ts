@@ -26,6 +26,8 @@ export class Retirement {
   readonly #options: RetirementOptions;
   readonly #waiting = new Set<PluginRecord>();
   readonly #underWay = new Set<Promise<void>>();
+  /** Ends of probations. */
+  readonly #trials = new Map<PluginRecord, NodeJS.Timeout>();
 
   constructor(options: RetirementOptions) {
     this.#options = options;
@@ -51,13 +53,15 @@ export class Retirement {
   /** Forgets the version before this one when the probation of this one ends. */
   keepUntilProven(record: PluginRecord): void {
     const { probation } = record;
-    if (probation === null) return;
+    if (probation === null || this.#trials.has(record)) return;
     const timer = setTimeout(() => {
+      this.#trials.delete(record);
       if (record.probation !== probation) return;
       record.probation = null;
       void this.#drop([probation.previous.kept]);
     }, probation.until - Date.now());
     timer.unref();
+    this.#trials.set(record, timer);
   }
 
   /** Resolves when all that are being retired are. */
@@ -76,7 +80,11 @@ export class Retirement {
 
   async #forget(records: readonly PluginRecord[]): Promise<void> {
     const { containment, watchdog } = this.#options;
-    for (const { owner } of records) {
+    for (const record of records) {
+      // It would keep the version in memory until then.
+      clearTimeout(this.#trials.get(record));
+      this.#trials.delete(record);
+      const { owner } = record;
       watchdog.forget(containment.spotlight.enroll(owner));
       containment.disown(owner);
     }

@@ -2,6 +2,7 @@ import { GatewayError } from '../errors.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
 import type { Group } from './routing/group.ts';
+import type { Surface } from './surface/surface.ts';
 
 /** OpenAI's model object. */
 export interface ModelObject {
@@ -77,10 +78,15 @@ export function assertMayUse(identity: Identity | null, model: string): void {
 }
 
 /** As OpenAI answers when a chat model is asked for a text completion. A provider speaks one API or another. */
-export function notServed(model: string, path: string): GatewayError {
+export function notServed(model: string, { name, path }: Surface): GatewayError {
+  // A guess would be taken for a count: clients cut their prompts by it.
+  const why =
+    name === 'messages.count_tokens'
+      ? 'its provider does not count tokens, and the gateway does not guess'
+      : 'its provider does not have it';
   return new GatewayError(
     'model_not_found',
-    `The model ${JSON.stringify(model)} does not serve ${path}: its provider does not have it`,
+    `The model ${JSON.stringify(model)} does not serve ${path}: ${why}`,
     { param: 'model' },
   );
 }

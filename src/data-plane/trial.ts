@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts';
 import type { LlmPhases } from '../pipeline/types.ts';
 import type { LlmUsage } from '../plugin-api/llm.ts';
 import type { RouteDecision } from '../plugin-api/routing.ts';
+import { toClientError } from '../wire/error-response.ts';
 import type { Call } from './call.ts';
 import { deliverStream } from './deliver.ts';
 import { EventQueue } from './event-queue.ts';
@@ -71,18 +72,19 @@ export class Trial {
       tried.push(next);
       next = this.#fallback(call, group, last, tried);
     }
-    if (last === null && !this.#router.serves(group, call))
-      throw notServed(call.body.model, call.surface.path);
+    if (last === null && !this.#router.serves(group, call)) throw notServed(call.body.model, call.surface);
     throw last ?? this.#unavailable(group);
   }
 
   /** The group to try next: of those named for the fault of the request, else of those for failures. */
   #fallback(
-    { identity }: Call,
+    { identity, surface }: Call,
     group: Group,
     last: UpstreamFailure | null,
     tried: readonly Group[],
   ): Group | undefined {
+    // Another model counts otherwise.
+    if (surface.name === 'messages.count_tokens') return undefined;
     const isRefused = last !== null && last.retry === 'never';
     if (isRefused && last.fault === null) return undefined;
     return group.fallbacks[last?.fault ?? 'failure']
@@ -99,8 +101,14 @@ export class Trial {
     const failed: Deployment[] = [];
     let last: UpstreamFailure | null = null;
     while (failed.length <= this.#numRetries) {
-      const chosen = this.#choose(call, group, failed, last);
-      const choice = chosen instanceof Promise ? await chosen : chosen;
+      let choice: Choice | null;
+      try {
+        const chosen = this.#choose(call, group, failed, last);
+        choice = chosen instanceof Promise ? await chosen : chosen;
+      } catch (refused) {
+        // What an upstream has said tells more than that there is no other one to ask.
+        return last ?? limitReached(refused);
+      }
       if (choice === null) break;
       if (last !== null && !(await this.#prepareRetry(call, group, choice, failed))) break;
       if (call.answer.gone) return null;
@@ -261,6 +269,11 @@ export class Trial {
       retryAfter: seconds > 0 && Number.isFinite(seconds) ? String(seconds) : null,
     });
   }
+}
+
+/** The strategy has nobody to ask in the group: another group may do it. */
+function limitReached(refused: unknown): UpstreamFailure {
+  return new UpstreamFailure(toClientError(refused), { retry: 'elsewhere' });
 }
 
 /**

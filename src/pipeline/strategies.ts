@@ -1,9 +1,13 @@
 import { type CallSite, type Containment, ignoreResult } from '../containment/containment.ts';
+import { isGatewayError } from '../errors.ts';
 import type { Candidate, RouteResult, RoutingStrategy } from '../plugin-api/routing.ts';
 import { invoke, type Member } from './member.ts';
 import type { StrategyPhase } from './types.ts';
 
-/** Routing strategies by name. One that fails or is quarantined answers `null`, and the default decides. */
+/**
+ * Routing strategies by name. One that fails or is quarantined answers `null`, and the default decides. One that says
+ * that all limits are reached is passed on.
+ */
 export function compileStrategies(
   containment: Containment,
   members: readonly Member[],
@@ -35,11 +39,20 @@ function toPhase(
       const check = (value: unknown): Candidate => checkCandidate(candidates, value);
       return invoke(containment, member.gate, site(check), request.id, () =>
         strategy.select(request, candidates, load),
-      ).catch(() => null);
+      ).catch(nullUnlessRefused);
     },
     observe:
       strategy.observe === undefined ? null : observer(containment, member, site(ignoreResult), strategy),
   };
+}
+
+/**
+ * The one thing that a strategy may say to the client. Any other error leaves the choice to the default, whatever its
+ * status: what a strategy has asked of some service is no answer to this request.
+ */
+function nullUnlessRefused(thrown: unknown): null {
+  if (isGatewayError(thrown) && thrown.code === 'rate_limit_exceeded') throw thrown;
+  return null;
 }
 
 function observer(

@@ -95,7 +95,10 @@ export type RequestOutcome =
 export type { LlmRequestResult };
 
 export interface StrategyPhase {
-  /** `null`: the strategy failed or is quarantined, the default decides. Never rejects. */
+  /**
+   * `null`: the strategy failed or is quarantined, the default decides. Rejects with `rate_limit_exceeded` alone, when
+   * the strategy says that no candidate may be asked now.
+   */
   select(request: LlmRequest, candidates: readonly Candidate[], load: RouteLoad): Promise<Candidate | null>;
   readonly observe: ((result: RouteResult) => void) | null;
 }

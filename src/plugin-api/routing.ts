@@ -52,7 +52,9 @@ export interface RouteResult {
 
 /**
  * Chooses among a group's deployments. Used when `router_settings.routing_strategy` names it. One that throws, hangs
- * or returns what is no candidate is counted, and the default strategy decides.
+ * or returns what is no candidate is counted, and the default strategy decides. A `GatewayError` with the code
+ * `rate_limit_exceeded` is an answer: no candidate may be asked now. Then the model's fallbacks are tried, and without
+ * one the client gets it, with its `headers`.
  *
  * @example
  * ```ts

@@ -149,8 +149,31 @@ describe('POST /v1/messages', () => {
     assert.equal(count.status, 404);
     const { type, error } = (await count.json()) as AnthropicError;
     assert.deepEqual([type, error.type, error.code], ['error', 'not_found_error', 'model_not_found']);
-    assert.match(error.message, /"claude" does not serve \/v1\/messages\/count_tokens/);
+    assert.match(
+      error.message,
+      /"claude" does not serve \/v1\/messages\/count_tokens: .* does not count tokens/,
+    );
     assert.equal(upstream.requests.length, 0);
+  });
+
+  it('has tokens counted by an upstream that can, and never for another model', async (t) => {
+    const upstream = await startUpstream(text('{"input_tokens":14}', 200, 'application/json'));
+    t.after(() => upstream.close());
+    const openai = { group: 'claude', id: 'claude/0' };
+    const anthropic = { group: 'claude', id: 'claude/1', provider: 'anthropic', model: 'claude-sonnet-4-5' };
+    const mixed = [deployment(upstream.url, openai), deployment(upstream.url, anthropic)];
+    const { url } = await serve(t, { deployments: mixed });
+    for (let n = 0; n < 8; n++) {
+      const response = await postTo(url, '/v1/messages/count_tokens', ASK);
+      assert.equal(response.headers.get('x-llmrouter-deployment'), 'claude/1');
+    }
+    const other = { ...anthropic, group: 'other', id: 'other/0' };
+    const { url: alone } = await serve(t, {
+      deployments: [deployment(upstream.url, openai), deployment(upstream.url, other)],
+      routing: routing({ fallbacks: [{ from: 'claude', to: ['other'] }] }),
+    });
+    assert.equal((await postTo(alone, '/v1/messages', ASK.replace('claude', 'other'))).status, 200);
+    assert.equal((await postTo(alone, '/v1/messages/count_tokens', ASK)).status, 404);
   });
 });
 

@@ -340,6 +340,48 @@ describe('a strategy of a plugin', () => {
     }
   });
 
+  it('that says that all limits are reached is the client’s answer, unless an upstream or a fallback has one', async (t) => {
+    const reached = new GatewayError('rate_limit_exceeded', 'Nobody left', {
+      headers: { 'retry-after': '7' },
+    });
+    const refuse = phase(async () => Promise.reject(reached));
+    const { url, upstreams } = await gateway(t, [OK], { strategy: 'full' }, undefined, undefined, refuse);
+    const response = await post(url, chat());
+    assert.deepEqual(
+      [response.status, response.headers.get('retry-after'), response.headers.get('x-llmrouter-attempts')],
+      [429, '7', '0'],
+    );
+    assert.equal(await codeOf(response), 'rate_limit_exceeded');
+    assert.equal(upstreams[0]?.requests.length, 0);
+
+    const once = phase(async (_request, candidates) => {
+      if (candidates.length === 1) throw reached;
+      return candidates[0] ?? null;
+    });
+    const retried = await gateway(
+      t,
+      [BAD, OK],
+      { strategy: 'full', numRetries: 1 },
+      undefined,
+      undefined,
+      once,
+    );
+    assert.equal((await post(retried.url, chat())).status, 502);
+
+    const [primary, backup] = await Promise.all([startUpstream(OK), startUpstream(OK)]);
+    t.after(() => Promise.all([primary.close(), backup.close()]));
+    const select = phase(async (_request, candidates) => {
+      if (candidates[0]?.group === 'gpt-4o') throw reached;
+      return candidates[0] ?? null;
+    });
+    const { url: fallingBack } = await serve(t, {
+      deployments: [deployment(primary.url), deployment(backup.url, { group: 'backup' })],
+      routing: routing({ strategy: 'full', fallbacks: [{ from: 'gpt-4o', to: ['backup'] }] }),
+      pipeline: emptyPipeline({ strategies: new Map([['full', select]]) }),
+    });
+    assert.equal((await post(fallingBack, chat())).headers.get('x-llmrouter-deployment'), 'backup/0');
+  });
+
   it('that nobody provides is named in the log, once', async (t) => {
     const { url, log } = await gateway(t, [OK], { strategy: 'missing' });
     await post(url, chat());

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Containment } from '../../src/containment/containment.ts';
+import { GatewayError } from '../../src/errors.ts';
 import { compileStrategies } from '../../src/pipeline/strategies.ts';
 import type { StrategyPhase } from '../../src/pipeline/types.ts';
 import type { RouteResult, RoutingStrategy } from '../../src/plugin-api/routing.ts';
@@ -89,14 +90,19 @@ describe('a routing strategy', () => {
   }
 
   it('that throws a 4xx leaves the choice to the default: no client is refused by it', async () => {
-    assert.equal(
-      await compile(strategic({ select: () => Promise.reject(refusal(403)) })).select(
-        llmRequest(),
-        CANDIDATES,
-        IDLE,
-      ),
-      null,
-    );
+    for (const status of [403, 429]) {
+      const select = (): never => assert.fail(refusal(status));
+      assert.equal(await compile(strategic({ select })).select(llmRequest(), CANDIDATES, IDLE), null);
+    }
+  });
+
+  it('that says that all limits are reached is heard, and not blamed', async () => {
+    const reached = new GatewayError('rate_limit_exceeded', 'Nobody left');
+    for (const select of [() => Promise.reject(reached), () => assert.fail(reached)]) {
+      const honest = strategic({ select });
+      await assert.rejects(async () => compile(honest).select(llmRequest(), CANDIDATES, IDLE), reached);
+      assert.deepEqual(kinds(honest.owner), []);
+    }
   });
 
   it('of a quarantined plugin leaves the choice to the default, unless a trial is due', async () => {

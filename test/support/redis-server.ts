@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Certificate, WITHOUT_OPENSSL } from './certificates.ts';
 
 /** The reason to skip, `false` when a server can be started. */
 export const WITHOUT_REDIS: string | false =
@@ -11,26 +12,36 @@ export const WITHOUT_REDIS: string | false =
     ? false
     : 'redis-server is not installed (Debian: apt install redis-server)';
 
+/** The reason to skip, `false` when a server can be started that speaks TLS. */
+export const WITHOUT_REDIS_TLS: string | false =
+  WITHOUT_REDIS || WITHOUT_OPENSSL || (speaksTls() ? false : 'redis-server was built without TLS');
+
 /** A real Redis server of the test's own, on a free port, that writes nothing but below a temporary folder. */
 export class RedisServer {
   readonly #port: number;
   readonly #dir: string;
+  readonly #tls: Certificate | null;
   #process: ChildProcess | null = null;
 
-  private constructor(port: number, dir: string) {
+  private constructor(port: number, dir: string, tls: Certificate | null) {
     this.#port = port;
     this.#dir = dir;
+    this.#tls = tls;
   }
 
-  /** Starts one and waits until it answers. */
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), mkdtempSync(join(tmpdir(), 'routeiq-redis-')));
+  /**
+   * Starts one and waits until it answers.
+   *
+   * @param tls it speaks nothing else then
+   */
+  static async start(tls: Certificate | null = null): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), mkdtempSync(join(tmpdir(), 'routeiq-redis-')), tls);
     await server.resume();
     return server;
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.#port}`;
+    return `${this.#tls === null ? 'redis' : 'rediss'}://127.0.0.1:${this.#port}`;
   }
 
   get pid(): number {
@@ -39,7 +50,7 @@ export class RedisServer {
 
   /** Starts it again on its port, with what it had stored when it was stopped. */
   async resume(): Promise<void> {
-    const args = ['--port', String(this.#port), '--bind', '127.0.0.1', '--dir', this.#dir];
+    const args = [...this.#portArgs(), '--bind', '127.0.0.1', '--dir', this.#dir];
     const child = spawn('redis-server', [...args, '--appendonly', 'yes', '--save', ''], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -50,6 +61,14 @@ export class RedisServer {
       if (output.includes('Ready to accept connections')) break;
     }
     if (!output.includes('Ready to accept connections')) throw new Error(`redis-server: ${output}`);
+  }
+
+  #portArgs(): readonly string[] {
+    const port = String(this.#port);
+    if (this.#tls === null) return ['--port', port];
+    const { cert, key } = this.#tls;
+    const files = ['--tls-cert-file', cert, '--tls-key-file', key];
+    return ['--port', '0', '--tls-port', port, ...files, '--tls-auth-clients', 'no'];
   }
 
   /** Stops it; what it has stored stays. */
@@ -65,6 +84,12 @@ export class RedisServer {
     await this.pause();
     rmSync(this.#dir, { recursive: true, force: true });
   }
+}
+
+/** An unknown directive behind one of TLS: the one that is complained about tells. */
+function speaksTls(): boolean {
+  const { stdout, stderr } = spawnSync('redis-server', ['--tls-port', '0', '--no-such-directive', 'x']);
+  return `${stdout}${stderr}`.includes('no-such-directive');
 }
 
 async function freePort(): Promise<number> {

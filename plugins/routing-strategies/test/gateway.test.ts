@@ -75,6 +75,26 @@ describe('in a gateway whose configuration names it', () => {
     });
   }
 
+  for (const tier of ['inline', 'process']) {
+    it(`usage-based-routing refuses what no deployment has room for, ${tier}`, async (t) => {
+      const { gateway, upstreams } = await start(t, 'usage-based-routing', ['rpm: 1', 'rpm: 1'], [], {
+        LLMROUTER_PLUGINS_ISOLATION: tier,
+      });
+      const answers = [];
+      // Four at most get through, should the minute change in between.
+      for (let n = 0; n < 5; n++) answers.push(await post(gateway));
+      const refused = answers.filter(({ status }) => status === 429);
+      assert.ok(
+        refused.length > 0 && refused.length === 5 - upstreams.flatMap(({ requests }) => requests).length,
+      );
+      for (const response of refused) {
+        assert.match(response.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
+        const { error } = (await response.json()) as { error: { code: string } };
+        assert.equal(error.code, 'rate_limit_exceeded');
+      }
+    });
+  }
+
   it('consistent-hash keeps a prompt at one deployment', async (t) => {
     const { gateway } = await start(t, 'consistent-hash');
     assert.match(await askedInTurn(gateway, 4), /^(0000|1111)$/);
@@ -139,13 +159,17 @@ async function start(
   return { gateway, upstreams };
 }
 
-/** The index of the deployment that has answered. */
-async function ask({ url }: GatewayProcess): Promise<string> {
-  const response = await fetch(`${url}/v1/chat/completions`, {
+function post({ url }: GatewayProcess): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'Hello' }] }),
   });
+}
+
+/** The index of the deployment that has answered. */
+async function ask(gateway: GatewayProcess): Promise<string> {
+  const response = await post(gateway);
   await response.text();
   assert.equal(response.status, 200);
   return response.headers.get('x-llmrouter-deployment')?.replace('m/', '') ?? '';

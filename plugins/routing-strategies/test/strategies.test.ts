@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Candidate, LlmRequest, RouteResult, StorageValue } from 'routeiq-gateway/plugin';
+import { installHostModule } from '../../../src/discovery/host-module.ts';
 import { affinityKey } from '../affinity-key.ts';
 import { ConsistentHash } from '../consistent-hash.ts';
 import { costBased } from '../cost-based.ts';
@@ -9,8 +10,11 @@ import { LatencyBased } from '../latency-based.ts';
 import { leastBusy } from '../least-busy.ts';
 import { priority } from '../priority.ts';
 import { RoundRobin } from '../round-robin.ts';
-import { UsageBased } from '../usage-based.ts';
+import type { UsageBased } from '../usage-based.ts';
 import { UsageCounts, type UsageCountsOptions } from '../usage-counts.ts';
+
+installHostModule();
+const { UsageBased: Usage } = await import('../usage-based.ts');
 
 const first = (): number => 0;
 
@@ -153,7 +157,7 @@ describe('usage-based-routing', () => {
     let now = 0;
     const counts = new UsageCounts({ clock: () => now, shared: null, logger: SILENT, ...options });
     return {
-      strategy: new UsageBased(counts, first),
+      strategy: new Usage(counts, first),
       at: (ms) => {
         now = ms;
       },
@@ -187,6 +191,26 @@ describe('usage-based-routing', () => {
     strategy.observe(result(a, { usage: tokens(10) }));
     strategy.observe(result(b, { usage: tokens(5) }));
     assert.equal(strategy.select(request(), [a, b, c]), b);
+  });
+
+  it('refuses, until the next minute, when every candidate has reached a limit', () => {
+    const { strategy, at } = setup();
+    const [a, b, open] = [
+      candidate('a', { rpm: 1 }),
+      candidate('b', { tpm: 10 }),
+      candidate('open'),
+    ] as const;
+    at(15_000);
+    assert.equal(strategy.select(request(), [a]), a);
+    strategy.observe(result(b, { usage: tokens(10) }));
+    assert.throws(() => strategy.select(request(), [a, b]), {
+      code: 'rate_limit_exceeded',
+      headers: { 'retry-after': '45' },
+    });
+    assert.equal(strategy.select(request(), [a, b, open]), open);
+    assert.throws(() => strategy.select(request(), [candidate('never', { rpm: 0 })]), { status: 429 });
+    at(60_000);
+    assert.equal(strategy.select(request(), [a]), a);
   });
 
   it('counts what other gateways have used, without waiting for the store', async () => {

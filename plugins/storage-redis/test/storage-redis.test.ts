@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import winston from 'winston';
 import { installHostModule } from '../../../src/discovery/host-module.ts';
 import { toStorage } from '../../../src/storage/backend-storage.ts';
+import { createCertificate } from '../../../test/support/certificates.ts';
 import { type GatewayProcess, startGateway } from '../../../test/support/gateway-process.ts';
-import { RedisServer, WITHOUT_REDIS } from '../../../test/support/redis-server.ts';
+import { RedisServer, WITHOUT_REDIS, WITHOUT_REDIS_TLS } from '../../../test/support/redis-server.ts';
 import { testStorage } from '../../../test/support/storage-conformance.ts';
 import type { RedisStore } from '../redis-store.ts';
 
@@ -119,6 +121,64 @@ describe('storage-redis', { skip: WITHOUT_REDIS }, () => {
     assert.ok(gateway.log.some(({ message }) => String(message).includes('could not be reached')));
     assert.ok(!gateway.lines.join().includes('secret'));
     assert.equal(await gateway.stop(), 0);
+  });
+});
+
+describe('storage-redis over TLS', { skip: WITHOUT_REDIS_TLS }, () => {
+  const start = async (
+    t: TestContext,
+    server: RedisServer,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<GatewayProcess> =>
+    startGateway(t, {
+      env: {
+        LLMROUTER_PLUGINS: PLUGIN,
+        LLMROUTER_PLUGIN_STORAGE_REDIS__URL: server.url,
+        LLMROUTER_PLUGIN_STORAGE_REDIS__CONNECT_TIMEOUT_MS: '1000',
+        ...env,
+      },
+      files: { 'plugins/hits.js': HITS },
+    });
+  const serve = async (
+    t: TestContext,
+    subject: string,
+  ): Promise<{ readonly server: RedisServer; readonly trusting: Readonly<Record<string, string>> }> => {
+    const certificate = createCertificate(subject);
+    t.after(() => rmSync(dirname(certificate.ca), { recursive: true }));
+    const server = await RedisServer.start(certificate);
+    t.after(() => server.stop());
+    return { server, trusting: { NODE_EXTRA_CA_CERTS: certificate.ca } };
+  };
+  const failureOf = ({ log }: GatewayProcess): unknown =>
+    log.find(({ message }) => message === 'the connection to the server failed')?.cause;
+
+  it('stores, and is back as soon as the server is', async (t) => {
+    const { server, trusting } = await serve(t, 'IP:127.0.0.1');
+    const gateway = await start(t, server, trusting);
+    assert.deepEqual(await hit(gateway), { hits: 1 });
+    await server.pause();
+    assert.ok((await hit(gateway)).error);
+    const seen = gateway.log.length;
+    const back = gateway.logged(
+      (line) => gateway.log.indexOf(line) >= seen && line.message === 'connected to the server',
+    );
+    await server.resume();
+    await back;
+    assert.deepEqual(await hit(gateway), { hits: 2 });
+  });
+
+  it('stores nothing at a server that nobody vouches for, and says why', async (t) => {
+    const { server } = await serve(t, 'IP:127.0.0.1');
+    const gateway = await start(t, server);
+    assert.equal(((await hit(gateway)).error as { code: string }).code, 'storage_unavailable');
+    assert.match(String(failureOf(gateway)), /certificate/);
+  });
+
+  it('stores nothing at a server with the certificate of another host', async (t) => {
+    const { server, trusting } = await serve(t, 'DNS:elsewhere.example');
+    const gateway = await start(t, server, trusting);
+    assert.equal(((await hit(gateway)).error as { code: string }).code, 'storage_unavailable');
+    assert.match(String(failureOf(gateway)), /127\.0\.0\.1/);
   });
 });
 

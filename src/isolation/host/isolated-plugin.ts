@@ -73,6 +73,7 @@ export class IsolatedPlugin {
   readonly #successor: Successor;
   /** Imported and waiting for its start. */
   #waiting: PluginProcess | null = null;
+  #patience: NodeJS.Timeout | undefined;
   #live: Live | null = null;
   #revival: Promise<Channel> | null = null;
   #terms: StartTerms | null = null;
@@ -99,7 +100,7 @@ export class IsolatedPlugin {
     try {
       const report = await this.#import(process);
       this.#waiting = process;
-      setTimeout(() => this.#giveUpWaiting(process), IDLE_MS).unref();
+      this.#patience = setTimeout(() => this.giveUp(), IDLE_MS).unref();
       return report;
     } catch (error) {
       process.kill(toError(error));
@@ -109,7 +110,7 @@ export class IsolatedPlugin {
 
   /** It is not going to be started here. */
   giveUp(): void {
-    if (this.#waiting !== null) this.#giveUpWaiting(this.#waiting);
+    this.#waiting?.kill(new Error('it was not started'));
   }
 
   /** The plugin for the lifecycle. */
@@ -159,6 +160,7 @@ export class IsolatedPlugin {
   async #imported(): Promise<PluginProcess> {
     const waiting = this.#waiting;
     this.#waiting = null;
+    clearTimeout(this.#patience);
     if (waiting !== null) return waiting;
     this.#end('it is started anew');
     const process = this.#launch();
@@ -337,10 +339,6 @@ export class IsolatedPlugin {
     const live = this.#live;
     this.#live = null;
     live?.process.kill(new Error(why));
-  }
-
-  #giveUpWaiting(process: PluginProcess): void {
-    if (this.#waiting === process) process.kill(new Error('it was not started'));
   }
 
   #identity(process: PluginProcess | null): Record<string, unknown> {
