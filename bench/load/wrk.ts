@@ -18,6 +18,8 @@ export interface LoopResult {
 
 export interface LoopTarget {
   readonly port: number;
+  /** Default: that of chat completions. */
+  readonly path?: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -53,7 +55,7 @@ export class Wrk {
       ...['-c', CORES.load, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s'],
       ...['-s', this.#script],
       ...headers.flatMap(([name, value]) => ['-H', `${name}: ${value}`]),
-      `http://127.0.0.1:${target.port}${CHAT_PATH}`,
+      `http://127.0.0.1:${target.port}${target.path ?? CHAT_PATH}`,
     ];
     const child = spawn('taskset', args, {
       env: { ...process.env, BENCH_BODY: bodyFile },

@@ -128,7 +128,12 @@ function blocked({ member, evaluator }: Entry, verdict: Verdict & { action: 'blo
   return new GatewayError('content_filter', message, { plugin: member.name });
 }
 
-function checkVerdict(value: unknown, judged: { readonly text: string }): Verdict {
+/**
+ * What an evaluator has returned, checked. Nothing is a pass.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkVerdict(value: unknown, judged: { readonly text: string }): Verdict {
   if (value === undefined || value === null) return { action: 'pass' };
   const { action, message, spans } = (typeof value === 'object' ? value : {}) as Record<string, unknown>;
   if (action === 'pass') return { action };

@@ -11,6 +11,7 @@ import type { ToolCall, ToolProgress } from '../../plugin-api/tools.ts';
 import type { Channel, ServedCall } from '../channel/channel.ts';
 import { type PackedError, unpackError } from '../channel/errors.ts';
 import type { CrossingLlmRequest, CrossingRequest, Description, HookName } from '../protocol.ts';
+import { judgeInTurn } from './evaluators.ts';
 import { HookChain, type HookSubject } from './hooks.ts';
 import { runRemote } from './http-calls.ts';
 import { LlmRequests } from './llm-requests.ts';
@@ -87,14 +88,11 @@ function llmMethods(
     hook: ({ about, name, subject }: About & { name: HookName; subject: HookSubject }, { signal }) =>
       chain.run(name, requests.take(about, signal), name === 'onError' ? asError(subject) : subject),
     evaluate: (
-      { about, index, response }: About & { index: number; response: LlmResponse | null },
-      { signal },
+      { about, indexes, response }: About & { indexes: readonly number[]; response: LlmResponse | null },
+      { signal, emit },
     ) => {
-      const request = requests.take(about, signal);
-      const evaluator = at(bag.evaluators, index);
-      return response === null
-        ? evaluator.input?.(request)
-        : evaluator.output?.(request, deepFreeze(response));
+      const evaluators = indexes.map((index) => at(bag.evaluators, index));
+      return judgeInTurn(evaluators, requests.take(about, signal), deepFreeze(response), emit);
     },
     select: async (
       { about, index, candidates, load }: About & { index: number; candidates: Candidate[]; load: RouteLoad },

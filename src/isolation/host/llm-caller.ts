@@ -9,6 +9,18 @@ interface Sent {
   readonly channel: Channel;
 }
 
+/**
+ * Nobody waits for the call any more. The status makes it an answer: as a failure it would let any client that hangs up
+ * a few times put the plugin into quarantine, and with it whatever the plugin guards.
+ */
+class ClientGoneError extends Error {
+  readonly status = 499;
+
+  constructor() {
+    super('the client has gone');
+  }
+}
+
 /** Calls about LLM requests. A request crosses once; later calls about it tell its number alone. */
 export class LlmCaller {
   readonly #connect: Connect;
@@ -19,12 +31,21 @@ export class LlmCaller {
     this.#connect = connect;
   }
 
+  /** @throws what the other end threw; {@link ClientGoneError} when the request's signal is aborted */
   async call(
     method: string,
     request: LlmRequest,
     params: object,
     options: CallOptions = {},
   ): Promise<unknown> {
+    try {
+      return await this.#call(method, request, params, options);
+    } catch (error) {
+      throw request.signal.aborted ? new ClientGoneError() : error;
+    }
+  }
+
+  async #call(method: string, request: LlmRequest, params: object, options: CallOptions): Promise<unknown> {
     const channel = await this.#connect();
     const { signal } = request;
     const sent = this.#sent.get(request);

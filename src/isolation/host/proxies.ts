@@ -2,12 +2,13 @@ import type { PluginApp } from '../../plugin-api/app.ts';
 import type { AuthProvider, AuthRequest } from '../../plugin-api/auth.ts';
 import type { Evaluator } from '../../plugin-api/evaluator.ts';
 import type { Exporter } from '../../plugin-api/exporter.ts';
-import type { LlmHooks, LlmRequest, LlmResponse } from '../../plugin-api/llm.ts';
+import type { LlmHooks, LlmRequest } from '../../plugin-api/llm.ts';
 import type { RoutingStrategy } from '../../plugin-api/routing.ts';
 import type { StorageBackend } from '../../plugin-api/storage.ts';
 import type { ToolProgress, ToolRuntime } from '../../plugin-api/tools.ts';
 import { packError } from '../channel/errors.ts';
 import type { Description, HookName, HookOutcome } from '../protocol.ts';
+import { answer, EvaluatorCaller } from './evaluator-caller.ts';
 import { type Connect, proxyHandler } from './http-proxy.ts';
 import { LlmCaller } from './llm-caller.ts';
 import { proxyProvider } from './provider-proxy.ts';
@@ -44,7 +45,9 @@ export function registerProxies(app: PluginApp, description: Description, option
   for (const [index, { name, observes }] of description.strategies.entries())
     app.routingStrategy(name, strategy(llm, connect, index, observes));
   for (let index = 0; index < description.toolRuntimes; index++) app.toolRuntime(toolRuntime(connect, index));
-  for (const [index, entry] of description.evaluators.entries()) app.evaluator(evaluator(llm, index, entry));
+  const callers = evaluatorCallers(llm, description.evaluators);
+  for (const [index, entry] of description.evaluators.entries())
+    app.evaluator(evaluator(callers(index), index, entry));
   for (const [index, entry] of description.exporters.entries()) app.exporter(exporter(connect, index, entry));
   for (const [index, entry] of description.authProviders.entries())
     app.authProvider(authProvider(connect, index, entry));
@@ -98,21 +101,33 @@ function toolRuntime(connect: Connect, index: number): ToolRuntime {
   };
 }
 
-/** Of a stream, they are put together when they are read. */
-function answer({ body, text, final, usage }: LlmResponse): LlmResponse {
-  return { body, text, final, usage };
+type Evaluators = Description['evaluators'];
+type Callers = Readonly<Record<'input' | 'output', EvaluatorCaller>>;
+
+/** Those that block are asked one after the other and cross together; those that observe run side by side. */
+function evaluatorCallers(llm: LlmCaller, all: Evaluators): (index: number) => Callers {
+  const blocking = (side: 'input' | 'output'): EvaluatorCaller => {
+    const indexes = [...all.keys()].filter((index) => all[index]?.mode === 'block' && all[index][side]);
+    return new EvaluatorCaller(llm, indexes);
+  };
+  const together: Callers = { input: blocking('input'), output: blocking('output') };
+  return (index) => {
+    if (all[index]?.mode === 'block') return together;
+    const alone = new EvaluatorCaller(llm, [index]);
+    return { input: alone, output: alone };
+  };
 }
 
-function evaluator(llm: LlmCaller, index: number, entry: Description['evaluators'][number]): Evaluator {
+function evaluator(callers: Callers, index: number, entry: Evaluators[number]): Evaluator {
   const { name, mode, input, output, window } = entry;
-  const judge = (request: LlmRequest, response: LlmResponse | null): never =>
-    llm.call('evaluate', request, { index, response: response && answer(response) }) as never;
   return {
     name,
     mode,
     ...(window !== undefined && { window }),
-    ...(input && { input: (request) => judge(request, null) }),
-    ...(output && { output: (request, response) => judge(request, response) }),
+    ...(input && { input: (request) => callers.input.judge(index, request, null) as never }),
+    ...(output && {
+      output: (request, response) => callers.output.judge(index, request, response) as never,
+    }),
   };
 }
 

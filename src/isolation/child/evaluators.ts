@@ -1,0 +1,51 @@
+import { checkVerdict } from '../../pipeline/evaluators.ts';
+import type { Evaluator } from '../../plugin-api/evaluator.ts';
+import type { LlmRequest, LlmResponse } from '../../plugin-api/llm.ts';
+import type { ServedCall } from '../channel/channel.ts';
+import { type PackedError, packError } from '../channel/errors.ts';
+
+/** What became of one evaluator. */
+export type Judged = { readonly verdict: unknown } | { readonly error: PackedError };
+
+/**
+ * Asks evaluators one after the other, as the pipeline does, up to the first that refuses, fails or answers what is no
+ * verdict. What is known already does not wait for one that takes its time: it may be cut off by its deadline.
+ */
+export async function judgeInTurn(
+  evaluators: readonly Evaluator[],
+  request: LlmRequest,
+  response: LlmResponse | null,
+  emit: ServedCall['emit'],
+): Promise<Judged[]> {
+  const judged: Judged[] = [];
+  for (const evaluator of evaluators) {
+    const late = judged.length > 0 ? setImmediate(() => emit('verdicts', judged)) : null;
+    const { entry, goesOn } = await judge(evaluator, request, response);
+    if (late !== null) clearImmediate(late);
+    judged.push(entry);
+    if (!goesOn) break;
+  }
+  return judged;
+}
+
+async function judge(
+  evaluator: Evaluator,
+  request: LlmRequest,
+  response: LlmResponse | null,
+): Promise<{ readonly entry: Judged; readonly goesOn: boolean }> {
+  let verdict: unknown;
+  try {
+    verdict = await (response === null ? evaluator.input?.(request) : evaluator.output?.(request, response));
+  } catch (thrown) {
+    return { entry: { error: packError(thrown) }, goesOn: false };
+  }
+  return { entry: { verdict }, goesOn: goesOn(verdict, response ?? request) };
+}
+
+function goesOn(verdict: unknown, judged: { readonly text: string }): boolean {
+  try {
+    return checkVerdict(verdict, judged).action !== 'block';
+  } catch {
+    return false;
+  }
+}
