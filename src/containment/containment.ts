@@ -15,6 +15,8 @@ export interface CallSite<T> {
   readonly check: (value: unknown) => T;
   /** Default: the owner's `callTimeoutMs`. */
   readonly timeoutMs?: number;
+  /** What the call is about, read when it fails: once its signal is aborted nobody waits for the call any more. */
+  readonly about?: { readonly signal: AbortSignal };
 }
 
 /** Hears what calls into plugins took. `requestId`: `null` outside of requests. */
@@ -215,6 +217,7 @@ export class Containment {
       return thrown.error;
     }
     if (isStorageFailure(thrown) || this.isExcused(thrown)) return thrown;
+    if (site.about?.signal.aborted === true) return clientGone();
     const error = toError(thrown);
     this.fail(site.owner, site.phase, 'error', error, requestId);
     const message = `Plugin "${site.owner.name}": ${site.what} failed`;
@@ -241,6 +244,14 @@ export function isStorageFailure(thrown: unknown): thrown is GatewayError {
   } catch {
     return false;
   }
+}
+
+/**
+ * An answer that nobody reads. What breaks because the client hung up is no failure: anyone could quarantine a plugin,
+ * and with it whatever it guards, by hanging up.
+ */
+function clientGone(): GatewayError {
+  return new GatewayError('invalid_request', 'The client has gone', { status: 499 });
 }
 
 /** Any value passes: for calls whose result nobody reads. */

@@ -38,7 +38,7 @@ function toPhase(
     select(request, candidates, load) {
       const check = (value: unknown): Candidate => checkCandidate(candidates, value);
       try {
-        const selected = enter(containment, member.gate, site(check), request.id, () =>
+        const selected = enter(containment, member.gate, { ...site(check), about: request }, request.id, () =>
           strategy.select(request, candidates, load),
         );
         return selected instanceof Promise ? selected.catch(nullUnlessRefused) : selected;
