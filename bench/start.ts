@@ -24,9 +24,9 @@ console.log(
 
 async function startOnce(): Promise<number> {
   const place = { port: PORT, upstream: 'http://127.0.0.1:9', tmp };
-  const { args, cwd, env } = SYSTEMS.plugins.start(place);
+  const { flags = [], args, cwd, env } = SYSTEMS.plugins.start(place);
   const startedAt = performance.now();
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, [...flags, ...args], {
     cwd,
     env: { ...process.env, NODE_ENV: 'production', LLMROUTER_PLUGINS_ISOLATION: tier, ...env },
     stdio: 'ignore',

@@ -12,6 +12,8 @@ export const CORES: { readonly system: string; readonly load: string } =
 
 /** How to start a system. */
 export interface Command {
+  /** Node's own. */
+  readonly flags?: readonly string[];
   /** Arguments after the program, which is this Node, unless `program` names another. */
   readonly args: readonly string[];
   readonly program?: string;
@@ -40,11 +42,15 @@ export class Processes {
   async start(label: string, core: string, port: number, command: Command): Promise<ChildProcess> {
     const logFile = join(this.#logDir, `${label}.log`);
     const log = openSync(logFile, 'a');
-    const child = spawn('taskset', ['-c', core, command.program ?? process.execPath, ...command.args], {
-      cwd: command.cwd,
-      env: { ...process.env, NODE_ENV: 'production', ...command.env },
-      stdio: ['ignore', log, log],
-    });
+    const child = spawn(
+      'taskset',
+      ['-c', core, command.program ?? process.execPath, ...(command.flags ?? []), ...command.args],
+      {
+        cwd: command.cwd,
+        env: { ...process.env, NODE_ENV: 'production', ...command.env },
+        stdio: ['ignore', log, log],
+      },
+    );
     closeSync(log);
     this.#live.add(child);
     child.once('exit', () => this.#live.delete(child));

@@ -69,7 +69,7 @@ export function createParts(options: PartsOptions): GatewayParts {
   const { deployments, routing, server } = config;
   const containment = new Containment();
   const timelines = new Timelines();
-  containment.onCost = (...cost) => timelines.charge(...cost);
+  containment.onCost = (requestId, plugin, phase, ms) => timelines.charge(requestId, plugin, phase, ms);
   const tombstoneDir = join(config.dataDir, 'tombstones');
   const watchdog = createWatchdog(options, containment, tombstoneDir);
   const metrics = createMetrics();

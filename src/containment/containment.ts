@@ -15,6 +15,8 @@ export interface CallSite<T> {
   readonly check: (value: unknown) => T;
   /** Default: the owner's `callTimeoutMs`. */
   readonly timeoutMs?: number;
+  /** What the call is about, read when it fails: once its signal is aborted nobody waits for the call any more. */
+  readonly about?: { readonly signal: AbortSignal };
 }
 
 /** Hears what calls into plugins took. `requestId`: `null` outside of requests. */
@@ -79,26 +81,29 @@ export class Containment {
    * counted as a failure of the owner and thrown as `plugin_error` or `plugin_timeout`.
    */
   async call<T>(site: CallSite<T>, requestId: string | null, fn: () => unknown): Promise<T> {
-    const counters = site.owner.counters(site.phase);
-    const started = this.now();
+    return this.enter(site, requestId, fn);
+  }
+
+  /**
+   * {@link call} for the way of every request: a plugin that answers at once is answered for at once, with a value or
+   * a throw. What it has begun then, and has not waited for, is still known as its own.
+   */
+  enter<T>(site: CallSite<T>, requestId: string | null, fn: () => unknown): T | Promise<T> {
+    const context: CallContext = { owner: site.owner, phase: site.phase, requestId };
     const caller = this.current();
-    counters.calls++;
-    if (caller !== undefined) this.#countWait(caller, 1);
+    const started = this.now();
+    site.owner.counters(site.phase).calls++;
+    let isPending = false;
     try {
-      const context = { owner: site.owner, phase: site.phase, requestId };
       const value = this.runAs(context, () => adopted(fn()));
-      return this.#checked(
-        site,
-        requestId,
-        value instanceof Promise ? await this.#settle(site, context, value) : value,
-      );
+      if (!(value instanceof Promise)) return this.#checked(site, requestId, value);
+      if (caller !== undefined) this.#countWait(caller, 1);
+      isPending = true;
+      return this.#outcome(site, context, caller, started, value);
     } catch (thrown) {
       throw this.#judge(site, requestId, thrown);
     } finally {
-      const ms = this.now() - started;
-      counters.seconds += ms / 1000;
-      this.onCost?.(requestId, site.owner.name, site.phase, ms);
-      if (caller !== undefined) this.#countWait(caller, -1);
+      if (!isPending) this.#charge(site, requestId, started);
     }
   }
 
@@ -139,6 +144,31 @@ export class Containment {
 
   isExcused(thrown: unknown): thrown is GatewayError {
     return typeof thrown === 'object' && thrown !== null && this.#excused.has(thrown);
+  }
+
+  /** What a promise of the plugin comes to. */
+  async #outcome<T>(
+    site: CallSite<T>,
+    context: CallContext,
+    caller: CallContext | undefined,
+    started: number,
+    promise: Promise<unknown>,
+  ): Promise<T> {
+    const { requestId } = context;
+    try {
+      return this.#checked(site, requestId, await this.#settle(site, context, promise));
+    } catch (thrown) {
+      throw this.#judge(site, requestId, thrown);
+    } finally {
+      this.#charge(site, requestId, started);
+      if (caller !== undefined) this.#countWait(caller, -1);
+    }
+  }
+
+  #charge<T>({ owner, phase }: CallSite<T>, requestId: string | null, started: number): void {
+    const ms = this.now() - started;
+    owner.counters(phase).seconds += ms / 1000;
+    this.onCost?.(requestId, owner.name, phase, ms);
   }
 
   /** Waits for a promise of the plugin, no longer than its deadline. What it does later is discarded. */
@@ -187,6 +217,7 @@ export class Containment {
       return thrown.error;
     }
     if (isStorageFailure(thrown) || this.isExcused(thrown)) return thrown;
+    if (site.about?.signal.aborted === true) return clientGone();
     const error = toError(thrown);
     this.fail(site.owner, site.phase, 'error', error, requestId);
     const message = `Plugin "${site.owner.name}": ${site.what} failed`;
@@ -213,6 +244,14 @@ export function isStorageFailure(thrown: unknown): thrown is GatewayError {
   } catch {
     return false;
   }
+}
+
+/**
+ * An answer that nobody reads. What breaks because the client hung up is no failure: anyone could quarantine a plugin,
+ * and with it whatever it guards, by hanging up.
+ */
+function clientGone(): GatewayError {
+  return new GatewayError('invalid_request', 'The client has gone', { status: 499 });
 }
 
 /** Any value passes: for calls whose result nobody reads. */

@@ -7,7 +7,7 @@ import type { TraceContext } from '../plugin-api/trace.ts';
 import type { CountedCall } from '../telemetry/call-stats.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import type { Timeline } from '../wire/timeline.ts';
-import { takeTrace } from '../wire/trace-context.ts';
+import { type TraceIds, takeTrace } from '../wire/trace-context.ts';
 import type { AnswerListener, ClientAnswer } from './client-answer.ts';
 import { LazyLlmRequest, toLlmRequest } from './llm-request.ts';
 import type { RequestBody } from './request-body.ts';
@@ -53,12 +53,13 @@ export class Call implements UpstreamCall, AnswerListener, CountedCall {
     answer: ClientAnswer,
     pipeline: Pipeline,
     body: RequestBody,
+    ids: TraceIds,
   ) {
     this.id = req.id;
     this.surface = surface;
     this.identity = req.identity;
     this.clientHeaders = req.headers;
-    this.trace = takeTrace(req.headers, pipeline.export !== null);
+    this.trace = takeTrace(req.headers, pipeline.export !== null, ids);
     this.pipeline = pipeline;
     this.llm = phasesOn(surface, pipeline.llm);
     this.answer = answer;

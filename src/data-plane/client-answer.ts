@@ -2,7 +2,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { type GatewayError, toErrorBody } from '../errors.ts';
 import type { UpstreamSaid } from '../wire/dialect.ts';
 import { sendError, setAdvice } from '../wire/error-response.ts';
-import { callHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
+import { addCallHeaders, NO_DEPLOYMENT } from '../wire/headers.ts';
 import { type GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { Timeline } from '../wire/timeline.ts';
 import type { StreamFraming } from './framing.ts';
@@ -10,8 +10,6 @@ import type { StreamFraming } from './framing.ts';
 /** The status that call records give to a client that hung up before its answer. */
 export const CLIENT_GONE_STATUS = 499;
 
-/** Past it, copying a body costs more than a second write. */
-const MAX_TEXT_BYTES = 16_384;
 const PLAIN_END = GatewayResponse.prototype.end;
 
 /** What an upstream has said of its error. */
@@ -38,6 +36,7 @@ export class ClientAnswer {
   #waitingSince = -1;
   #waitedMs = 0;
   #drained: (() => void) | null = null;
+  #hearsDrain = false;
   /** What a middleware that holds bytes back (npm's `compression`) has put there to let them go. */
   #flush: (() => void) | null = null;
   /**
@@ -63,7 +62,6 @@ export class ClientAnswer {
     this.#timeline = req.timeline;
     this.gone = res.destroyed;
     res.on('close', () => this.#closed());
-    res.on('drain', () => this.#drain());
   }
 
   get status(): number {
@@ -98,16 +96,19 @@ export class ClientAnswer {
     if (!this.#res.headersSent) setAdvice(this.#res, headers);
   }
 
-  /** The whole answer in one write. */
-  json(status: number, headers: OutgoingHttpHeaders, body: Buffer): void {
+  /**
+   * The whole answer, in one write when there is a text of it.
+   *
+   * @param latin1 the body with each byte as a character of its own
+   */
+  json(status: number, headers: OutgoingHttpHeaders, body: Buffer, latin1: string | null = null): void {
     if (this.gone) return;
     headers['content-length'] = body.length;
     headers['content-type'] ??= 'application/json';
     this.#writeHead(status, headers);
     // Node sends a head and a text of one-byte characters in one write, and a head and a buffer in two. A middleware
     // that has put its own `end` there gets the bytes as they are.
-    if (body.length <= MAX_TEXT_BYTES && this.#res.end === PLAIN_END)
-      this.#res.end(body.toString('latin1'), 'latin1');
+    if (latin1 !== null && this.#res.end === PLAIN_END) this.#res.end(latin1, 'latin1');
     else this.#res.end(body);
   }
 
@@ -133,6 +134,7 @@ export class ClientAnswer {
     if (this.#isOver()) return true;
     const more = this.#res.write(events);
     this.#flush?.();
+    if (!more) this.#hearDrain();
     return more;
   }
 
@@ -164,7 +166,10 @@ export class ClientAnswer {
       return;
     }
     if (details.retryAfter != null) this.#res.setHeader('retry-after', details.retryAfter);
-    for (const [name, value] of Object.entries(this.#ownHeaders())) this.#res.setHeader(name, value);
+    this.endWait();
+    const own: OutgoingHttpHeaders = {};
+    this.#addOwnHeaders(own, this.elapsedMs());
+    for (const [name, value] of Object.entries(own)) this.#res.setHeader(name, value as string);
     sendError(this.#res, error, details);
   }
 
@@ -184,12 +189,19 @@ export class ClientAnswer {
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {
     this.endWait();
     this.firstByteMs = this.elapsedMs();
-    this.#res.writeHead(status, Object.assign(headers, this.#ownHeaders()));
+    this.#addOwnHeaders(headers, this.firstByteMs);
+    this.#res.writeHead(status, headers);
   }
 
-  #ownHeaders(): Record<string, string> {
-    this.endWait();
-    return callHeaders(this.deployment, this.attemptsInAll, this.elapsedMs() - this.#waitedMs);
+  #addOwnHeaders(headers: OutgoingHttpHeaders, elapsedMs: number): void {
+    addCallHeaders(headers, this.deployment, this.attemptsInAll, elapsedMs - this.#waitedMs);
+  }
+
+  /** Most answers never need to. */
+  #hearDrain(): void {
+    if (this.#hearsDrain) return;
+    this.#hearsDrain = true;
+    this.#res.on('drain', () => this.#drain());
   }
 
   #drain(): void {

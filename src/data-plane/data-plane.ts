@@ -9,7 +9,7 @@ import { LlmHandler } from './llm-handler.ts';
 import { toModels } from './models.ts';
 import { createGroups } from './routing/group.ts';
 import { Router } from './routing/router.ts';
-import type { Random } from './routing/shuffle.ts';
+import type { Random } from './routing/simple-shuffle.ts';
 import { SURFACES } from './surface/table.ts';
 import type { ToolLoopLimits } from './tool-loop/tool-loop.ts';
 import { Upstreams } from './upstream/upstreams.ts';

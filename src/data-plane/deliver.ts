@@ -29,7 +29,7 @@ export async function deliverWhole(call: Call, whole: WholeAnswer): Promise<void
 
 /** A whole answer that nobody has to read: its bytes go to the client as they came. */
 export function deliverUnread(call: Call, whole: JsonAnswer): void {
-  call.answer.json(whole.status, toClientHeaders(whole.headers), whole.body);
+  call.answer.json(whole.status, toClientHeaders(whole.headers), whole.body, whole.latin1);
   call.usage = usageOf(whole.usage());
 }
 

@@ -30,9 +30,8 @@ export class JsonBody implements RequestBody {
     this.#map = map;
     this.#modelAt = soleMember(map, 'model');
     this.model = readModel(valueAt(bytes, this.#modelAt), surface);
-    const stream = valueAt(bytes, soleMember(map, 'stream'));
-    const n = valueAt(bytes, map.members.findLast(({ key }) => key === 'n') ?? null);
-    this.stream = readStream(stream, n, surface);
+    this.stream = readStream(valueAt(bytes, soleMember(map, 'stream')), surface);
+    if (this.stream) checkChoices(valueAt(bytes, lastMember(map, 'n')), surface);
   }
 
   /**
@@ -118,12 +117,17 @@ function parseJson(text: string): unknown {
 function soleMember(map: JsonMap, name: string): Member | null {
   let found: Member | null = null;
   for (const member of map.members) {
-    if (member.key.length !== name.length || member.key.toLowerCase() !== name) continue;
-    if (found !== null || member.key !== name)
-      throw invalidJson(`"${name}" is written twice or in another case`);
+    if (!member.mayHaveLength(name.length)) continue;
+    const { key } = member;
+    if (key.toLowerCase() !== name) continue;
+    if (found !== null || key !== name) throw invalidJson(`"${name}" is written twice or in another case`);
     found = member;
   }
   return found;
+}
+
+function lastMember({ members }: JsonMap, name: string): Member | null {
+  return members.findLast((member) => member.mayHaveLength(name.length) && member.key === name) ?? null;
 }
 
 function readModel(model: unknown, { defaultModel }: Surface): string {
@@ -133,18 +137,21 @@ function readModel(model: unknown, { defaultModel }: Surface): string {
   throw invalidRequest('model', 'must be a string that is not blank');
 }
 
-function readStream(stream: unknown, n: unknown, surface: Surface): boolean {
+function readStream(stream: unknown, surface: Surface): boolean {
   // Bytes come as they come, and what asks for them otherwise is a word between client and upstream.
   if (stream === undefined || stream === null || stream === false || surface.answer === 'bytes') return false;
   if (stream === true && surface.stream === null) {
     throw invalidRequest('stream', `must not be true: ${surface.path} has no streams`);
   }
   if (stream !== true) throw invalidRequest('stream', 'must be true or false');
+  return true;
+}
+
+function checkChoices(n: unknown, surface: Surface): void {
   const { maxChoices = Number.POSITIVE_INFINITY } = surface.stream ?? {};
   if (typeof n === 'number' && n > maxChoices) {
     throw invalidRequest('n', `must not be more than ${maxChoices} in a stream of ${surface.path}`);
   }
-  return true;
 }
 
 /** Freezes a tree of JSON values and counts the members of its objects. Its depth is bounded by {@link MAX_DEPTH}. */

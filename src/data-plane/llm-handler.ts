@@ -5,6 +5,7 @@ import type { CallStats } from '../telemetry/call-stats.ts';
 import { ClientGoneError } from '../wire/body.ts';
 import { toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
+import { TraceIds } from '../wire/trace-context.ts';
 import { Call } from './call.ts';
 import { toCallRecord } from './call-record.ts';
 import { ClientAnswer } from './client-answer.ts';
@@ -44,6 +45,7 @@ export class LlmHandler {
   readonly #keepAliveMs: number;
   readonly #log: Logger;
   readonly #stats: CallStats;
+  readonly #traceIds = new TraceIds();
 
   constructor(options: LlmHandlerOptions) {
     this.#router = options.router;
@@ -70,7 +72,7 @@ export class LlmHandler {
       answer.beginWait();
       const body = await readRequestBody(req, surface, this.#bodyLimit);
       answer.endWait();
-      call = new Call(surface, req, answer, pipeline, body);
+      call = new Call(surface, req, answer, pipeline, body, this.#traceIds);
       await this.#serve(call);
     } catch (thrown) {
       failure = this.#fail(surface, req, answer, call, thrown);
@@ -117,7 +119,7 @@ export class LlmHandler {
     pipeline: Pipeline,
     request: JsonObject,
   ): Promise<void> {
-    const call = new Call(surface, req, answer, pipeline, JsonBody.of(request, surface));
+    const call = new Call(surface, req, answer, pipeline, JsonBody.of(request, surface), this.#traceIds);
     let failure: GatewayError | null = null;
     try {
       await this.#serve(call);

@@ -85,7 +85,7 @@ export class Trial {
   ): Group | undefined {
     // Another model counts otherwise.
     if (surface.name === 'messages.count_tokens') return undefined;
-    const isRefused = last !== null && last.retry === 'never';
+    const isRefused = last !== null && (last.retry === 'never' || last.retry === 'unfit');
     if (isRefused && last.fault === null) return undefined;
     return group.fallbacks[last?.fault ?? 'failure']
       .map((name) => this.#router.group(name))
@@ -99,11 +99,13 @@ export class Trial {
   async #tryGroup(call: Call, group: Group): Promise<Routed | null | UpstreamFailure | 'none'> {
     this.#router.enter(group);
     const failed: Deployment[] = [];
+    const unfit: Deployment[] = [];
     let last: UpstreamFailure | null = null;
+    let notSent: UpstreamFailure | null = null;
     while (failed.length <= this.#numRetries) {
       let choice: Choice | null;
       try {
-        const chosen = this.#choose(call, group, failed, last);
+        const chosen = this.#choose(call, group, failed, unfit, last);
         choice = chosen instanceof Promise ? await chosen : chosen;
       } catch (refused) {
         // What an upstream has said tells more than that there is no other one to ask.
@@ -117,18 +119,24 @@ export class Trial {
       if (pass === null) continue;
       const result = await this.#try(call, choice, pass);
       if (!(result instanceof UpstreamFailure)) return result;
+      if (result.retry === 'unfit') {
+        unfit.push(choice.deployment);
+        notSent = result;
+        continue;
+      }
       last = result;
       if (last.retry === 'never') break;
       this.#router.rest(choice.deployment, last.retryAfter);
       failed.push(choice.deployment);
     }
-    return last ?? 'none';
+    return last ?? notSent ?? 'none';
   }
 
   #choose(
     call: Call,
     group: Group,
     failed: readonly Deployment[],
+    unfit: readonly Deployment[],
     last: UpstreamFailure | null,
   ): Choice | null | Promise<Choice | null> {
     return this.#router.choose(group, {
@@ -136,6 +144,7 @@ export class Trial {
       call,
       attempt: call.answer.attempts + 1,
       failed,
+      unfit,
       repeat: last === null || last.retry === 'anywhere',
     });
   }
@@ -196,6 +205,10 @@ export class Trial {
       return { kind: 'streaming', play: () => play(call, sink), report };
     }
     const failure = outcome.kind === 'failed' ? outcome.failure : null;
+    if (failure?.retry === 'unfit') {
+      this.#router.judge(deployment, pass, null);
+      return failure;
+    }
     this.#router.judge(deployment, pass, failure === null || failure.retry === 'never' ? 'well' : 'fault');
     this.#report(call, choice, attempt, sentAt, { failure, usage: usageIn(call, outcome) });
     return failure ?? (outcome as WholeAnswer);

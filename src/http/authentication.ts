@@ -7,17 +7,37 @@ import { type GatewayRequest, identify } from '../wire/message.ts';
 import { pathOf } from './guards.ts';
 
 /**
- * The auth phase: sets `req.identity`, or throws. Whatever is not an answer of a provider lets nobody in.
+ * The auth phase: sets `req.identity`, or throws (rejects, when a provider had to wait). Whatever is not an answer of a
+ * provider lets nobody in.
  *
  * @throws GatewayError with the 4xx status of the provider's answer; else `auth_unavailable`
  */
-export async function authenticate(auth: NonNullable<Pipeline['auth']>, req: GatewayRequest): Promise<void> {
+export function authenticate(
+  auth: NonNullable<Pipeline['auth']>,
+  req: GatewayRequest,
+): Promise<void> | undefined {
   let identity: unknown;
   try {
-    identity = await auth(new RequestView(req));
+    identity = auth(new RequestView(req));
   } catch (thrown) {
     throw toAuthError(thrown);
   }
+  if (identity instanceof Promise) return authenticateLater(identity, req);
+  accept(identity, req);
+  return undefined;
+}
+
+async function authenticateLater(asked: Promise<unknown>, req: GatewayRequest): Promise<void> {
+  let identity: unknown;
+  try {
+    identity = await asked;
+  } catch (thrown) {
+    throw toAuthError(thrown);
+  }
+  accept(identity, req);
+}
+
+function accept(identity: unknown, req: GatewayRequest): void {
   if (!isIdentity(identity)) throw unavailable(undefined);
   identify(req, deepFreeze(identity));
 }

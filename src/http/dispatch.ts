@@ -119,21 +119,39 @@ export class Dispatcher {
   }
 
   /** Authentication and middleware, in front of what answers. */
-  async #throughPhases(
+  #throughPhases(pipeline: Pipeline, req: GatewayRequest, res: ServedResponse, path: string): Promise<void> {
+    // A preflight has no credentials: only middleware may answer it without, so it is authenticated after that.
+    const checked = isPreflight(req) ? undefined : this.#checkAccess(pipeline, req, path);
+    return checked instanceof Promise
+      ? checked.then(() => this.#throughMiddleware(pipeline, req, res, path))
+      : this.#throughMiddleware(pipeline, req, res, path);
+  }
+
+  #throughMiddleware(
+    pipeline: Pipeline,
+    req: GatewayRequest,
+    res: ServedResponse,
+    path: string,
+  ): Promise<void> {
+    req.timeline?.mark('auth');
+    const { middleware } = pipeline;
+    const isConcerned = middleware?.concerns(req.url ?? '/') === true;
+    if (!isConcerned && !isPreflight(req)) return this.#answer(pipeline, req, res, path);
+    return this.#runMiddleware(isConcerned ? middleware : null, pipeline, req, res, path);
+  }
+
+  async #runMiddleware(
+    middleware: Pipeline['middleware'],
     pipeline: Pipeline,
     req: GatewayRequest,
     res: ServedResponse,
     arrivalPath: string,
   ): Promise<void> {
-    // A preflight has no credentials: only middleware may answer it without, so it is authenticated after that.
+    // Asked before it runs: what has been authenticated is not taken for a preflight afterwards, and the reverse.
     const isEarly = isPreflight(req);
-    if (!isEarly) await this.#checkAccess(pipeline, req, arrivalPath);
-    req.timeline?.mark('auth');
-    if (pipeline.middleware !== null) {
-      await runHandler(pipeline.middleware, req, res);
-      req.timeline?.mark('middleware');
-      if (res.writableEnded) return;
-    }
+    if (middleware !== null) await runHandler(middleware.handle, req, res);
+    req.timeline?.mark('middleware');
+    if (res.writableEnded) return;
     const path = pathOf(req.url ?? '/');
     if (isEarly || (path !== arrivalPath && isAdminPath(path) !== isAdminPath(arrivalPath))) {
       await this.#checkAccess(pipeline, req, path);

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { ServerResponse } from 'node:http';
+import { type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
 import { requestTarget } from '../wire/dialect.ts';
-import { callHeaders, DEPLOYMENT_HEADER, NO_DEPLOYMENT } from '../wire/headers.ts';
+import { addCallHeaders, DEPLOYMENT_HEADER, NO_DEPLOYMENT } from '../wire/headers.ts';
 import { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import type { Connections } from './connections.ts';
 import { pathOf } from './guards.ts';
@@ -95,7 +95,8 @@ function closeGently(connections: Connections, res: ServedResponse): void {
 function callLines({ dataPlane }: HeadContext, req: GatewayRequest, fields: HeadFields): string {
   if (fields !== null && fields !== undefined && DEPLOYMENT_HEADER in fields) return '';
   if (dataPlane.find(req.method ?? '', pathOf(requestTarget(req))) === null) return '';
-  const headers = callHeaders(NO_DEPLOYMENT, 0, performance.now() - req.receivedAt);
+  const headers: OutgoingHttpHeaders = {};
+  addCallHeaders(headers, NO_DEPLOYMENT, 0, performance.now() - req.receivedAt);
   return Object.entries(headers)
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('');

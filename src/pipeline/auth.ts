@@ -1,15 +1,16 @@
-import { type Containment, isAnswer } from '../containment/containment.ts';
+import { type CallSite, type Containment, isAnswer } from '../containment/containment.ts';
 import { GatewayError } from '../errors.ts';
-import { deepFreeze } from '../freeze.ts';
+import { frozenCopy } from '../freeze.ts';
 import type { AuthProvider, AuthRequest, Identity } from '../plugin-api/auth.ts';
 import { Accounts, unavailable } from './accounts.ts';
-import { invoke, type Member } from './member.ts';
+import { enter, type Member } from './member.ts';
 import type { Pipeline } from './types.ts';
 
 interface Entry {
   readonly member: Member;
   /** `null`: a plugin that should authenticate but did not start. */
   readonly provider: AuthProvider | null;
+  readonly site: CallSite<Identity | null>;
 }
 
 /**
@@ -25,40 +26,73 @@ export function compileAuth(
   if (entries.length === 0) return { auth: null, accounts: null };
   const keepsAccounts = entries.some(({ provider }) => provider?.reserve !== undefined);
   const accounts = keepsAccounts ? new Accounts(containment) : null;
-  const auth: Pipeline['auth'] = async (request) => {
-    for (const { member, provider } of entries) {
-      const identity = await ask(containment, { member, provider }, request);
-      if (identity === null) continue;
-      if (provider?.reserve !== undefined) accounts?.open(identity, member, provider);
-      return identity;
+  const phase = new AuthPhase(containment, entries, accounts);
+  return { auth: (request) => phase.authenticate(request, 0), accounts };
+}
+
+class AuthPhase {
+  readonly #containment: Containment;
+  readonly #entries: readonly Entry[];
+  readonly #accounts: Accounts | null;
+
+  constructor(containment: Containment, entries: readonly Entry[], accounts: Accounts | null) {
+    this.#containment = containment;
+    this.#entries = entries;
+    this.#accounts = accounts;
+  }
+
+  /** Asks the providers from `first` on. A promise only when one of them has to wait for something. */
+  authenticate(request: AuthRequest, first: number): Identity | Promise<Identity> {
+    for (let index = first; index < this.#entries.length; index++) {
+      const entry = this.#entries[index] as Entry;
+      const identity = this.#ask(entry, request);
+      if (identity instanceof Promise) return this.#goOn(identity, request, index);
+      if (identity !== null) return this.#accept(entry, identity);
     }
     throw new GatewayError('authentication_error', 'No valid credentials were given');
-  };
-  return { auth, accounts };
+  }
+
+  async #goOn(asked: Promise<Identity | null>, request: AuthRequest, index: number): Promise<Identity> {
+    const entry = this.#entries[index] as Entry;
+    let identity: Identity | null;
+    try {
+      identity = await asked;
+    } catch (thrown) {
+      throw refusal(entry.member, thrown);
+    }
+    return identity === null ? this.authenticate(request, index + 1) : this.#accept(entry, identity);
+  }
+
+  #ask({ member, provider, site }: Entry, request: AuthRequest): Identity | null | Promise<Identity | null> {
+    if (provider === null) throw unavailable(member.name);
+    try {
+      return enter(this.#containment, member.gate, site, request.id, () => provider.authenticate(request));
+    } catch (thrown) {
+      throw refusal(member, thrown);
+    }
+  }
+
+  #accept({ member, provider }: Entry, identity: Identity): Identity {
+    if (provider?.reserve !== undefined) this.#accounts?.open(identity, member, provider);
+    return identity;
+  }
 }
 
 function entriesOf(member: Member): Entry[] {
-  if (member.bag !== null) return member.bag.authProviders.map((provider) => ({ member, provider }));
-  return member.guards.auth ? [{ member, provider: null }] : [];
+  if (member.bag !== null) return member.bag.authProviders.map((provider) => toEntry(member, provider));
+  return member.guards.auth ? [toEntry(member, null)] : [];
 }
 
-async function ask(containment: Containment, entry: Entry, request: AuthRequest): Promise<Identity | null> {
-  const { member, provider } = entry;
-  if (provider === null) throw unavailable(member.name);
-  const what = `auth provider "${provider.name}"`;
-  const check = (value: unknown): Identity | null => checkIdentity(provider.name, value);
-  try {
-    return await invoke(
-      containment,
-      member.gate,
-      { owner: member.owner, phase: 'auth', what, check },
-      request.id,
-      () => provider.authenticate(request),
-    );
-  } catch (thrown) {
-    if (isAnswer(thrown)) throw thrown;
-    throw unavailable(member.name, thrown);
-  }
+function toEntry(member: Member, provider: AuthProvider | null): Entry {
+  const name = provider?.name ?? member.name;
+  const check = (value: unknown): Identity | null => checkIdentity(name, value);
+  const site = { owner: member.owner, phase: 'auth' as const, what: `auth provider "${name}"`, check };
+  return { member, provider, site };
+}
+
+/** What a provider answers is told to the client; what befalls it is not. */
+function refusal(member: Member, thrown: unknown): unknown {
+  return isAnswer(thrown) ? thrown : unavailable(member.name, thrown);
 }
 
 /** A copy that the provider no longer holds: what it does to its object later changes nobody's identity. */
@@ -69,12 +103,12 @@ function checkIdentity(provider: string, value: unknown): Identity | null {
       `saw ${value === undefined ? 'undefined' : typeof value}, expected an identity object or null`,
     );
   }
-  const copy = structuredClone(value) as Record<string, unknown>;
+  const copy = frozenCopy(value) as Readonly<Record<string, unknown>>;
   if (Object.keys(copy).length === 0)
     throw new Error('saw an object without members, expected an identity or null');
   const id = copy.id ?? copy.sub ?? provider;
-  if (typeof id === 'number') return deepFreeze({ ...copy, id: String(id) });
+  if (typeof id === 'number') return Object.freeze({ ...copy, id: String(id) });
   if (typeof id !== 'string' || id === '')
     throw new Error("expected the identity's id to be a string that is not empty");
-  return deepFreeze({ ...copy, id });
+  return id === copy.id ? (copy as Identity) : Object.freeze({ ...copy, id });
 }

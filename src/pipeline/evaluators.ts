@@ -48,6 +48,7 @@ function createJudge(containment: Containment): Judge {
       phase: 'evaluator',
       what: `evaluator "${evaluator.name}"`,
       check: (value) => checkVerdict(value, response ?? request),
+      about: request,
     };
     return invoke(containment, member.gate, site, request.id, () =>
       side === 'output' && response !== null

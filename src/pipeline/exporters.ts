@@ -15,7 +15,8 @@ export interface ExportLimits {
   readonly maxPending: number;
 }
 
-const DEFAULT_LIMITS: ExportLimits = { batchSize: 256, intervalMs: 1000, maxPending: 16_384 };
+/** Small batches: what waits for one is copied by every collection of the young objects meanwhile. */
+const DEFAULT_LIMITS: ExportLimits = { batchSize: 64, intervalMs: 1000, maxPending: 16_384 };
 
 /**
  * Collects call records and hands them to the exporters in batches, off the request's path. It outlives pipelines:

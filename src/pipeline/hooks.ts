@@ -50,7 +50,8 @@ class HookRunner {
     check: CallSite<T>['check'],
     fn: () => unknown,
   ): Promise<T | undefined> {
-    const site: CallSite<T> = { owner: member.owner, phase: 'hook', what: `llm hook ${name}`, check };
+    const what = `llm hook ${name}`;
+    const site: CallSite<T> = { owner: member.owner, phase: 'hook', what, check, about: request };
     try {
       return await invoke(this.#containment, member.gate, site, request.id, fn);
     } catch (thrown) {

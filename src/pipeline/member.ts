@@ -47,6 +47,22 @@ export function skipCall(
 }
 
 /**
+ * {@link invoke} for the way of every request: without a promise when the plugin is started and answers at once. Throws
+ * then where `invoke` would reject.
+ */
+export function enter<T>(
+  containment: Containment,
+  gate: TrialGate | null,
+  site: CallSite<T>,
+  requestId: string | null,
+  fn: () => unknown,
+): T | Promise<T> {
+  return gate === null
+    ? containment.enter(site, requestId, fn)
+    : invoke(containment, gate, site, requestId, fn);
+}
+
+/**
  * Calls into a member: straight when it is started, as the trial when it is quarantined and one is due.
  *
  * @throws QuarantinedError `plugin_quarantined`; and as {@link Containment.call}

@@ -5,6 +5,7 @@ import type { MiddlewareContribution } from '../contributions.ts';
 import { GatewayError } from '../errors.ts';
 import { sendError } from '../wire/error-response.ts';
 import { type Member, skipCall } from './member.ts';
+import type { MiddlewarePhase } from './types.ts';
 
 /**
  * All middleware as one handler. One that fails or is quarantined is skipped, unless the plugin's metadata says
@@ -13,10 +14,10 @@ import { type Member, skipCall } from './member.ts';
 export function compileMiddleware(
   containment: Containment,
   members: readonly Member[],
-): RequestHandler | null {
+): MiddlewarePhase | null {
   const steps = members.flatMap((member) => stepsOf(containment, member));
   if (steps.length === 0) return null;
-  return inTurn(steps);
+  return { handle: inTurn(steps), concerns: (url) => steps.some(({ prefixes }) => mayMatch(prefixes, url)) };
 }
 
 /** One handler, and where it may have something to do. */

@@ -1,7 +1,7 @@
 import { type CallSite, type Containment, ignoreResult } from '../containment/containment.ts';
 import { isGatewayError } from '../errors.ts';
 import type { Candidate, RouteResult, RoutingStrategy } from '../plugin-api/routing.ts';
-import { invoke, type Member } from './member.ts';
+import { enter, invoke, type Member } from './member.ts';
 import type { StrategyPhase } from './types.ts';
 
 /**
@@ -37,9 +37,14 @@ function toPhase(
   return {
     select(request, candidates, load) {
       const check = (value: unknown): Candidate => checkCandidate(candidates, value);
-      return invoke(containment, member.gate, site(check), request.id, () =>
-        strategy.select(request, candidates, load),
-      ).catch(nullUnlessRefused);
+      try {
+        const selected = enter(containment, member.gate, { ...site(check), about: request }, request.id, () =>
+          strategy.select(request, candidates, load),
+        );
+        return selected instanceof Promise ? selected.catch(nullUnlessRefused) : selected;
+      } catch (thrown) {
+        return nullUnlessRefused(thrown);
+      }
     },
     observe:
       strategy.observe === undefined ? null : observer(containment, member, site(ignoreResult), strategy),

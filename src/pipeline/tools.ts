@@ -56,7 +56,8 @@ class Tools {
     const problem = await offer.problemOf(args);
     if (problem !== null) return toolError(problem);
     const { member, runtime } = offer.entry;
-    const site = { owner: member.owner, phase: 'tool' as const, what: `tool "${name}"`, check: checkResult };
+    const what = `tool "${name}"`;
+    const site = { owner: member.owner, phase: 'tool' as const, what, check: checkResult, about: call };
     return invoke(this.#containment, member.gate, site, call.id, () =>
       runtime.callTool(name, args, call),
     ).catch(() => toolError(`The tool "${name}" failed`));

@@ -14,17 +14,19 @@ import type { Tool, ToolCall, ToolResult } from '../plugin-api/tools.ts';
  * One generation of everything that plugins contribute, compiled from the bags of the plugins and replaced as a whole.
  * A phase that nobody takes part in is `null`, so that it costs one comparison. Every function is contained already:
  * it has an owner and a deadline, its result is checked, it fails open or closed as the table of docs/plugins.md says,
- * and it rejects with a `GatewayError` (or an error with a 4xx `status`) only.
+ * and it throws or rejects with a `GatewayError` (or an error with a 4xx `status`) only.
  */
 export interface Pipeline {
   /** Counts up with every swap. */
   readonly generation: number;
-  /** Who asks. `null`: no auth provider, every request is anonymous. Throws 401, 403 or 503 `auth_unavailable`. */
-  readonly auth: ((request: AuthRequest) => Promise<Identity>) | null;
+  /**
+   * Who asks. `null`: no auth provider, every request is anonymous. Throws, or rejects with, 401, 403 or 503
+   * `auth_unavailable`.
+   */
+  readonly auth: ((request: AuthRequest) => Identity | Promise<Identity>) | null;
   /** What callers may use. `null`: no auth provider keeps accounts. */
   readonly accounts: AccountsPhase | null;
-  /** Express middleware of all plugins as one handler. */
-  readonly middleware: RequestHandler | null;
+  readonly middleware: MiddlewarePhase | null;
   /** Routes of all plugins as one handler that calls `next()` when none matches. */
   readonly routes: RequestHandler | null;
   readonly llm: LlmPhases;
@@ -35,6 +37,14 @@ export interface Pipeline {
   readonly export: ((record: CallRecord) => void) | null;
   /** The store that plugins and the gateway share: a plugin's backend, else the embedded one. */
   readonly storage: Storage;
+}
+
+/** Express middleware of all plugins. */
+export interface MiddlewarePhase {
+  /** All of it, one after the other. */
+  readonly handle: RequestHandler;
+  /** False: none of it is for a request with this target, and there is no need to enter {@link handle}. */
+  concerns(url: string): boolean;
 }
 
 /** The accounts that auth providers keep of what their callers use. */
@@ -96,10 +106,14 @@ export type { LlmRequestResult };
 
 export interface StrategyPhase {
   /**
-   * `null`: the strategy failed or is quarantined, the default decides. Rejects with `rate_limit_exceeded` alone, when
-   * the strategy says that no candidate may be asked now.
+   * `null`: the strategy failed or is quarantined, the default decides. Throws, or rejects with, `rate_limit_exceeded`
+   * alone, when the strategy says that no candidate may be asked now.
    */
-  select(request: LlmRequest, candidates: readonly Candidate[], load: RouteLoad): Promise<Candidate | null>;
+  select(
+    request: LlmRequest,
+    candidates: readonly Candidate[],
+    load: RouteLoad,
+  ): Candidate | null | Promise<Candidate | null>;
   readonly observe: ((result: RouteResult) => void) | null;
 }
 

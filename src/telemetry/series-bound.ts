@@ -46,17 +46,28 @@ export class SeriesBound {
   }
 
   #admit(labels: MetricLabels): SeriesLabels {
-    const series: SeriesLabels = Object.create(null);
+    // A name is none of an object's own: two underscores in front are refused when the metric is made.
+    const series: SeriesLabels = {};
     for (const label of Object.keys(labels)) {
       if (!this.#labelNames.has(label))
         throw this.#wrong(`saw the label "${label}", expected ${this.#describe()}`);
       series[label] = String(labels[label]).slice(0, MAX_LABEL_LENGTH);
     }
-    const key = JSON.stringify([...this.#labelNames].map((label) => series[label] ?? null));
+    const key = this.#keyOf(series);
     if (this.#seen.has(key)) return series;
     if (this.#seen.size >= MAX_SERIES) return this.#overflow();
     this.#seen.add(key);
     return series;
+  }
+
+  /** Each value with its length in front: what the values are joined with may be in them. */
+  #keyOf(series: SeriesLabels): string {
+    let key = '';
+    for (const label of this.#labelNames) {
+      const value = Object.hasOwn(series, label) ? (series[label] as string) : null;
+      key += value === null ? '-' : `${value.length}:${value}`;
+    }
+    return key;
   }
 
   #finite(value: unknown): number {

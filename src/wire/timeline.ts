@@ -16,7 +16,8 @@ export class Timeline {
   readonly #now: () => number;
   /** `null`: nobody wants to see the steps. */
   readonly #steps: { readonly name: string; readonly ms: number }[] | null;
-  #plugins: Map<string, { readonly plugin: string; readonly phase: string; ms: number }> | null = null;
+  /** A handful at most: found by looking at each. */
+  #plugins: { readonly plugin: string; readonly phase: string; ms: number }[] | null = null;
   #last: number;
   #waitedMs = 0;
   #waitedInAllMs = 0;
@@ -48,15 +49,17 @@ export class Timeline {
 
   /** A call into a plugin has settled. */
   charge(plugin: string, phase: string, ms: number): void {
-    this.#plugins ??= new Map();
-    const key = `${plugin} ${phase}`;
-    const known = this.#plugins.get(key);
-    if (known === undefined) this.#plugins.set(key, { plugin, phase, ms });
-    else known.ms += ms;
+    this.#plugins ??= [];
+    for (const cost of this.#plugins) {
+      if (cost.plugin !== plugin || cost.phase !== phase) continue;
+      cost.ms += ms;
+      return;
+    }
+    this.#plugins.push({ plugin, phase, ms });
   }
 
   get plugins(): readonly PluginCost[] {
-    return this.#plugins === null ? NONE : [...this.#plugins.values()];
+    return this.#plugins ?? NONE;
   }
 
   /** The value of a `Server-Timing` header (W3C Server Timing, "The Server-Timing Header Field"). */

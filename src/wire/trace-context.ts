@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { TraceContext } from '../plugin-api/trace.ts';
 import { connectionOptions } from './headers.ts';
@@ -13,23 +13,46 @@ const STATE_MEMBER =
   /^[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/;
 const MAX_STATE_MEMBERS = 32;
 
+/** Section 3.2.2.3 and 3.2.2.4. */
+const TRACE_ID_BYTES = 16;
+const SPAN_ID_BYTES = 8;
+const STOCK_BYTES = 4096;
+
+/** Random digits for ids, out of a stock: to ask the system for each of them would cost several times as much. */
+export class TraceIds {
+  readonly #stock: Buffer = Buffer.alloc(STOCK_BYTES);
+  #at: number = STOCK_BYTES;
+
+  /** Hexadecimal digits in lower case. @param bytes at most 4096 */
+  take(bytes: number): string {
+    if (this.#at + bytes > STOCK_BYTES) {
+      randomFillSync(this.#stock);
+      this.#at = 0;
+    }
+    const digits = this.#stock.toString('hex', this.#at, this.#at + bytes);
+    this.#at += bytes;
+    return digits;
+  }
+}
+
 /**
  * Takes over the trace of a client, with a span of the gateway's own in it. A `traceparent` that cannot be read counts
  * as absent, as the specification asks (section 4.3).
  *
  * @param begins whether a call without a trace begins one, because somebody will record it
+ * @param ids makes the span's id, and that of a trace that begins
  * @returns `null`: there is no trace
  *
  * @example
  * ```ts
- * takeTrace({ traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }, false);
+ * takeTrace({ traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }, false, new TraceIds());
  * // { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: …, parentSpanId: 'b7ad6b7169203331', flags: 1, state: null }
  * ```
  */
-export function takeTrace(headers: IncomingHttpHeaders, begins: boolean): TraceContext | null {
+export function takeTrace(headers: IncomingHttpHeaders, begins: boolean, ids: TraceIds): TraceContext | null {
   const { traceparent } = headers;
-  const taken = typeof traceparent === 'string' ? continued(traceparent, headers) : null;
-  return taken ?? (begins ? begun() : null);
+  const taken = typeof traceparent === 'string' ? continued(traceparent, headers, ids) : null;
+  return taken ?? (begins ? begun(ids) : null);
 }
 
 /** Adds the trace to `target`, a flat list of names and values. */
@@ -48,7 +71,18 @@ function toTraceparent({ traceId, spanId, flags }: TraceContext): string {
   return `00-${traceId}-${spanId}-0${flags}`;
 }
 
-function continued(traceparent: string, headers: IncomingHttpHeaders): TraceContext | null {
+function begun(ids: TraceIds): TraceContext {
+  const digits = ids.take(TRACE_ID_BYTES + SPAN_ID_BYTES);
+  return Object.freeze({
+    traceId: digits.slice(0, TRACE_ID_BYTES * 2),
+    spanId: digits.slice(TRACE_ID_BYTES * 2),
+    parentSpanId: null,
+    flags: SAMPLED,
+    state: null,
+  });
+}
+
+function continued(traceparent: string, headers: IncomingHttpHeaders, ids: TraceIds): TraceContext | null {
   const [, version, traceId = '', parentSpanId = '', flags = '', rest] = TRACEPARENT.exec(traceparent) ?? [];
   if (version === undefined || version === 'ff' || (version === '00' && rest !== undefined)) return null;
   if (isZero(traceId) || isZero(parentSpanId)) return null;
@@ -56,28 +90,12 @@ function continued(traceparent: string, headers: IncomingHttpHeaders): TraceCont
   if (dropped?.has('traceparent') === true) return null;
   return Object.freeze({
     traceId,
-    spanId: newSpanId(),
+    spanId: ids.take(SPAN_ID_BYTES),
     parentSpanId,
     // Bits that this version does not know are not passed on.
     flags: Number.parseInt(flags, 16) & (SAMPLED | RANDOM),
     state: dropped?.has('tracestate') === true ? null : readState(headers.tracestate),
   });
-}
-
-function begun(): TraceContext {
-  return Object.freeze({
-    traceId: randomUUID().replaceAll('-', ''),
-    spanId: newSpanId(),
-    parentSpanId: null,
-    flags: SAMPLED,
-    state: null,
-  });
-}
-
-/** The random digits of a UUID: Node keeps a stock of them, which costs a fraction of asking for 8 bytes. */
-function newSpanId(): string {
-  const uuid = randomUUID();
-  return uuid.slice(0, 8) + uuid.slice(24, 32);
 }
 
 /** All of it or nothing: what cannot be read might be read in another way behind the gateway. */

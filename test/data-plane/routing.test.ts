@@ -5,7 +5,7 @@ import { backoffMs } from '../../src/data-plane/routing/backoff.ts';
 import { Cooldown } from '../../src/data-plane/routing/cooldown.ts';
 import { retryAfterMs } from '../../src/data-plane/routing/retry-after.ts';
 import { RetryBudget } from '../../src/data-plane/routing/retry-budget.ts';
-import { shuffle } from '../../src/data-plane/routing/shuffle.ts';
+import { shuffle } from '../../src/data-plane/routing/simple-shuffle.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { StrategyPhase } from '../../src/pipeline/types.ts';
 import type { ProviderResponse } from '../../src/plugin-api/provider.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/errors.ts';
 import { ReloadFailedError } from '../../src/lifecycle/abort.ts';
-import { emptyPipeline } from '../support/pipeline.ts';
+import { emptyPipeline, everywhere } from '../support/pipeline.ts';
 import { ADMIN_KEY, type Answer, pluginControl, pluginView, type Running, send, start } from './support.ts';
 
 const KEY = { authorization: `Bearer ${ADMIN_KEY}` };
@@ -230,10 +230,10 @@ test('a middleware that moves a request in or out of /admin moves it under the o
     pipeline: () => ({
       ...ROUTES,
       auth: async (request) => (request.path === '/in' ? { id: 'team' } : refuse()),
-      middleware: (req, _res, next) => {
+      middleware: everywhere((req, _res, next) => {
         req.url = req.url === '/in' ? '/admin/base/x' : '/base/x';
         next();
-      },
+      }),
     }),
   });
   assert.equal((await send(running, 'GET', '/in')).status, 401);

@@ -446,7 +446,7 @@ describe('a sticky quarantine', () => {
       });
       await assert.rejects(store.get('x'), { code: 'storage_unavailable' });
       assert.ok(middleware);
-      assert.equal(await ask(await serve(t, middleware)), '503 plugin_quarantined');
+      assert.equal(await ask(await serve(t, middleware.handle)), '503 plugin_quarantined');
     }
     assert.deepEqual(
       summarize(after.record('guard').bag).routes,

@@ -38,7 +38,7 @@ const mark =
 
 /** A server that answers with the marks that the middleware left. */
 function listen(t: TestContext, ...members: TestMember[]): Promise<string> {
-  const middleware = compileMiddleware(new Containment(), members);
+  const middleware = compileMiddleware(new Containment(), members)?.handle;
   assert.ok(middleware);
   return serve(t, middleware, (_req, res) => void res.send((res.locals.marks ?? []).join(' ')));
 }

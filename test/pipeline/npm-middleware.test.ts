@@ -31,7 +31,7 @@ function inside(handler: RequestHandler): readonly TestMember[] {
 
 function listen(t: TestContext, members: readonly TestMember[]): Promise<string> {
   const containment = new Containment();
-  const middleware = compileMiddleware(containment, members);
+  const middleware = compileMiddleware(containment, members)?.handle;
   const routes = compileRoutes(containment, members);
   assert.ok(middleware && routes);
   return serve(t, middleware, routes);

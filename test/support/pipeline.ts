@@ -1,16 +1,20 @@
-import type { LlmPhases, Pipeline, ProviderPhase } from '../../src/pipeline/types.ts';
+import type { RequestHandler } from 'express';
+import type { LlmPhases, MiddlewarePhase, Pipeline, ProviderPhase } from '../../src/pipeline/types.ts';
 import type { Storage } from '../../src/plugin-api/storage.ts';
 
 /** A pipeline that no plugin takes part in, but for what is given. */
 export function emptyPipeline(
-  parts: Partial<Omit<Pipeline, 'llm'>> & { readonly llm?: Partial<LlmPhases> } = {},
+  parts: Partial<Omit<Pipeline, 'llm' | 'middleware'>> & {
+    readonly llm?: Partial<LlmPhases>;
+    readonly middleware?: RequestHandler | null;
+  } = {},
 ): Pipeline {
-  const { llm, ...rest } = parts;
+  const { llm, middleware, ...rest } = parts;
   return {
     generation: 1,
     auth: null,
     accounts: null,
-    middleware: null,
+    middleware: middleware == null ? null : everywhere(middleware),
     routes: null,
     strategies: new Map(),
     providers: new Map(),
@@ -49,3 +53,8 @@ const NO_STORAGE = new Proxy({} as Storage, {
     throw new Error('this test has no storage');
   },
 });
+
+/** A handler that takes part in every request. */
+export function everywhere(handle: RequestHandler): MiddlewarePhase {
+  return { handle, concerns: () => true };
+}

@@ -6,7 +6,7 @@ import { answerContext, type Carrier } from './carrier.ts';
 import type { ClientDialect } from './client/table.ts';
 import { CrossedCall } from './crossed-call.ts';
 import { CrossingBody } from './crossing-body.ts';
-import { assertCarried, assertFields } from './fields.ts';
+import { assertCarried, assertFields, NotCarriedError } from './fields.ts';
 import { Transcoder } from './transcoder.ts';
 import type { Target } from './upstream/target.ts';
 
@@ -39,9 +39,7 @@ export class DialectCarrier implements Carrier {
     try {
       crossed = new CrossedCall(call, this.#target.surface, this.#translate(call, client));
     } catch (thrown) {
-      // The client's to change: no other attempt would do better.
-      const error = toClientError(thrown);
-      handler.reject(new UpstreamFailure(error, { retry: 'never', status: error.status }));
+      handler.reject(notSent(thrown));
       return;
     }
     const transcoder = new Transcoder({
@@ -62,4 +60,11 @@ export class DialectCarrier implements Carrier {
     const json = this.#target.toRequest(options, this.#model, body.stream, fields);
     return JsonBody.of(json, this.#target.surface);
   }
+}
+
+/** Any other mistake than a word that the dialect lacks is the client's: no other attempt would do better. */
+function notSent(thrown: unknown): UpstreamFailure {
+  const error = toClientError(thrown);
+  const retry = thrown instanceof NotCarriedError ? 'unfit' : 'never';
+  return new UpstreamFailure(error, { retry, status: error.status });
 }

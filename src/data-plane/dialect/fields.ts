@@ -106,13 +106,19 @@ export function assertCarried(
   }
 }
 
+/** A field cannot be carried to this upstream. Another one, of the client's own dialect, may take the request. */
+export class NotCarriedError extends GatewayError {
+  constructor(field: string, why: string) {
+    const param = field.slice(0, 200);
+    super('invalid_request', `The parameter "${param}" cannot be carried to this model's upstream: ${why}`, {
+      param,
+    });
+  }
+}
+
 /** The error for a field that cannot be carried to the model's upstream, and why. */
-export function refusal(field: string, why: string): GatewayError {
-  return new GatewayError(
-    'invalid_request',
-    `The parameter "${field.slice(0, 200)}" cannot be carried to this model's upstream: ${why}`,
-    { param: field.slice(0, 200) },
-  );
+export function refusal(field: string, why: string): NotCarriedError {
+  return new NotCarriedError(field, why);
 }
 
 /** The field of the client's dialect that sets `setting`. */

@@ -2,6 +2,7 @@ import type { LanguageModelV4 } from '@ai-sdk/provider';
 import type { ProviderDeployment } from '../../plugin-api/provider.ts';
 import { traceHeaders } from '../../wire/trace-context.ts';
 import { BodyController } from '../upstream/body-controller.ts';
+import { UpstreamFailure } from '../upstream/failure.ts';
 import { toProviderFailure } from '../upstream/model-failure.ts';
 import type { Redact } from '../upstream/redact.ts';
 import type { AnswerHandler, UpstreamCall } from '../upstream/upstream.ts';
@@ -10,7 +11,7 @@ import type { StreamPart } from './canonical.ts';
 import { answerContext, type Carrier } from './carrier.ts';
 import type { ClientDialect } from './client/table.ts';
 import { CrossingBody } from './crossing-body.ts';
-import { assertFields } from './fields.ts';
+import { assertFields, NotCarriedError } from './fields.ts';
 import { toFailure } from './transcoder.ts';
 import { refuseUnsupported, toModelOptions } from './upstream/model-options.ts';
 import { partsOf } from './upstream/model-parts.ts';
@@ -69,6 +70,9 @@ export class ModelCarrier implements Carrier {
 
   #failure(thrown: unknown): ReturnType<typeof toFailure> {
     const { id } = this.#deployment;
+    if (thrown instanceof NotCarriedError) {
+      return new UpstreamFailure(thrown, { retry: 'unfit', status: thrown.status });
+    }
     if (thrown instanceof UnusableAnswer) return toFailure(thrown, id, null, this.#redact);
     return toProviderFailure(id, thrown, this.#redact);
   }

@@ -1,4 +1,4 @@
-import type { Random } from './shuffle.ts';
+import type { Random } from './simple-shuffle.ts';
 
 const FIRST_MS = 100;
 const LONGEST_MS = 2000;

@@ -1,6 +1,6 @@
 import type { Logger } from 'winston';
 import type { RoutingConfig } from '../../config/types.ts';
-import type { Pipeline, StrategyPhase } from '../../pipeline/types.ts';
+import type { Pipeline } from '../../pipeline/types.ts';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { Candidate, RouteDecision, RouteLoad, RouteResult } from '../../plugin-api/routing.ts';
 import type { Surface } from '../surface/surface.ts';
@@ -9,10 +9,7 @@ import { backoffMs } from './backoff.ts';
 import type { Pass } from './cooldown.ts';
 import type { Deployment, Group } from './group.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { type Random, shuffle } from './shuffle.ts';
-
-/** The strategy that decides when no plugin does. */
-export const DEFAULT_STRATEGY = 'simple-shuffle';
+import { type Random, SimpleShuffle } from './simple-shuffle.ts';
 
 /** When to ask again while an attempt finds out whether the last deployment is well. Milliseconds. */
 const PROBE_MS = 1000;
@@ -33,7 +30,9 @@ export interface ChoiceContext {
   readonly attempt: number;
   /** Deployments that have failed in this call. */
   readonly failed: readonly Deployment[];
-  /** Whether one of those may be tried again when there is no other. */
+  /** Deployments that the request cannot be carried to. */
+  readonly unfit: readonly Deployment[];
+  /** Whether one of the failed may be tried again when there is no other. */
   readonly repeat: boolean;
 }
 
@@ -56,6 +55,7 @@ export class Router {
   readonly #groups: ReadonlyMap<string, Group>;
   readonly #strategy: string;
   readonly #random: Random;
+  readonly #default: SimpleShuffle;
   readonly #now: () => number;
   readonly #log: Logger;
   readonly #warned = new Set<string>();
@@ -64,6 +64,7 @@ export class Router {
     this.#groups = groups;
     this.#strategy = routing.strategy;
     this.#random = random;
+    this.#default = new SimpleShuffle(random);
     this.#now = now;
     this.#log = log;
   }
@@ -72,20 +73,37 @@ export class Router {
     return this.#groups.get(name);
   }
 
-  /** The deployment for the next attempt, `null` when the group has none to offer. A promise if a plugin decides. */
+  /** The deployment for the next attempt, `null` when the group has none to offer. A promise if a strategy waits. */
   choose(group: Group, context: ChoiceContext): Choice | null | Promise<Choice | null> {
     const candidates = this.#candidates(group, context);
     if (candidates.length === 0) return null;
+    const load = loadOf(group, candidates);
     const strategy = context.pipeline.strategies.get(this.#strategy);
-    if (strategy !== undefined) return this.#ask(strategy, group, candidates, context);
-    this.#warnOfMissingStrategy();
-    return this.#toChoice(group, this.#decide(candidates, context), context);
+    if (strategy === undefined) {
+      this.#warnOfMissingStrategy();
+      return this.#toChoice(group, candidates, load, null, context);
+    }
+    const selected = strategy.select(context.call.request, candidates, load);
+    return selected instanceof Promise
+      ? selected.then((chosen) => this.#toChoice(group, candidates, load, chosen, context))
+      : this.#toChoice(group, candidates, load, selected, context);
   }
 
-  #toChoice(group: Group, decided: RouteDecision, context: ChoiceContext): Choice | null {
-    const deployment = group.deployments[group.candidates.indexOf(decided.deployment)];
-    const upstream = deployment?.upstream(context.pipeline.providers);
-    return deployment === undefined || upstream == null ? null : { deployment, upstream, decision: decided };
+  /** @param selected by a plugin's strategy: what is none of the candidates has no deployment, and the default decides */
+  #toChoice(
+    group: Group,
+    candidates: readonly Candidate[],
+    load: RouteLoad,
+    selected: Candidate | null,
+    { call, pipeline, attempt }: ChoiceContext,
+  ): Choice | null {
+    const isSelected = selected !== null && candidates.includes(selected);
+    const candidate = isSelected ? selected : this.#default.select(call.request, candidates, load);
+    const strategy = isSelected ? this.#strategy : SimpleShuffle.strategyName;
+    const deployment = candidate && group.deployments[group.candidates.indexOf(candidate)];
+    const upstream = deployment?.upstream(pipeline.providers);
+    if (deployment === undefined || upstream == null) return null;
+    return { deployment, upstream, decision: { deployment: deployment.candidate, strategy, attempt } };
   }
 
   /** A call has come to the group: it pays for a part of a retry. */
@@ -156,36 +174,16 @@ export class Router {
     return deployments.some(({ cooldown }) => !cooldown.allows(now)) ? PROBE_MS : 0;
   }
 
-  async #ask(
-    strategy: StrategyPhase,
-    group: Group,
-    candidates: readonly Candidate[],
-    context: ChoiceContext,
-  ): Promise<Choice | null> {
-    const { call, attempt } = context;
-    const chosen = await strategy.select(call.request, candidates, loadOf(group, candidates));
-    // Of a plugin: what is none of the candidates has no deployment.
-    const decided =
-      chosen !== null && candidates.includes(chosen)
-        ? { deployment: chosen, strategy: this.#strategy, attempt }
-        : this.#decide(candidates, context);
-    return this.#toChoice(group, decided, context);
-  }
-
-  #decide(candidates: readonly Candidate[], { attempt }: ChoiceContext): RouteDecision {
-    const deployment = shuffle(candidates, this.#random) as Candidate;
-    return { deployment, strategy: DEFAULT_STRATEGY, attempt };
-  }
-
   /** Those in service that have not failed in this call; if there are none and it makes sense, those that have. */
   #candidates(group: Group, context: ChoiceContext): readonly Candidate[] {
-    const { failed, repeat, pipeline, call } = context;
+    const { failed, unfit, repeat, pipeline, call } = context;
     const { surface } = call;
     const now = this.#now();
     // The common call finds every deployment ready: nothing is filtered for it.
-    if (failed.length === 0 && this.#allReady(group, pipeline, surface, now)) return group.candidates;
-    const inService = group.deployments.filter((deployment) =>
-      this.#isInService(deployment, pipeline, surface, now),
+    const isFirst = failed.length === 0 && unfit.length === 0;
+    if (isFirst && this.#allReady(group, pipeline, surface, now)) return group.candidates;
+    const inService = group.deployments.filter(
+      (deployment) => !unfit.includes(deployment) && this.#isInService(deployment, pipeline, surface, now),
     );
     const fresh = inService.filter((deployment) => !failed.includes(deployment));
     const usable = fresh.length === 0 && repeat ? inService : fresh;
@@ -217,10 +215,10 @@ export class Router {
   }
 
   #warnOfMissingStrategy(): void {
-    if (this.#strategy === DEFAULT_STRATEGY) return;
+    if (this.#strategy === SimpleShuffle.strategyName) return;
     this.#warnOnce(
       `strategy ${this.#strategy}`,
-      `router_settings.routing_strategy is "${this.#strategy}", which no started plugin provides: ${DEFAULT_STRATEGY} decides. "routeiq plugins check" tells which plugins have not started, and why`,
+      `router_settings.routing_strategy is "${this.#strategy}", which no started plugin provides: ${SimpleShuffle.strategyName} decides. "routeiq plugins check" tells which plugins have not started, and why`,
     );
   }
 
@@ -231,9 +229,7 @@ export class Router {
   }
 }
 
-function loadOf(group: Group, candidates: readonly Candidate[]): RouteLoad {
-  const inFlight = candidates.map(
-    (candidate) => group.deployments[group.candidates.indexOf(candidate)]?.load.inFlight ?? 0,
-  );
+function loadOf({ deployments, candidates: all }: Group, candidates: readonly Candidate[]): RouteLoad {
+  const inFlight = candidates.map((candidate) => deployments[all.indexOf(candidate)]?.load.inFlight ?? 0);
   return Object.freeze({ inFlight: Object.freeze(inFlight) });
 }

@@ -10,8 +10,11 @@ export const MAX_ERROR_BYTES: number = 64 * 1024;
 /** Characters of it that a client gets. */
 const MAX_MESSAGE_LENGTH = 2000;
 
-/** Whether another attempt may help: at once and anywhere, on another deployment only, or not at all. */
-export type Retry = 'anywhere' | 'elsewhere' | 'never';
+/**
+ * Whether another attempt may help: at once and anywhere, on another deployment only, or not at all. `unfit`: the
+ * request has not been sent, since it cannot be said in the deployment's dialect; others of the group may take it.
+ */
+export type Retry = 'anywhere' | 'elsewhere' | 'never' | 'unfit';
 
 export interface UpstreamFailureOptions {
   readonly retry: Retry;

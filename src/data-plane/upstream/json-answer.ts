@@ -1,12 +1,14 @@
-import { endOfValue } from '../json-scan.ts';
 import { isObject, type JsonObject } from '../json-value.ts';
 import type { AnswerHeaders } from './headers.ts';
 
+/** Past it, copying a body costs more than a second write. */
+const MAX_TEXT_BYTES = 16_384;
+const USAGE = '"usage":';
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const SPACE = 0x20;
-/** As deep as `JSON.parse` of a hostile upstream's answer should have to go. */
-const MAX_DEPTH = 256;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 
 /** A whole answer in JSON: the bytes that are passed on, and values for those who ask for them. */
 export class JsonAnswer {
@@ -15,6 +17,7 @@ export class JsonAnswer {
   readonly headers: AnswerHeaders;
   readonly body: Buffer;
   #json: JsonObject | null;
+  #latin1: string | null = null;
 
   /** @param json what `body` says, if it has been parsed already */
   constructor(status: number, headers: AnswerHeaders, body: Buffer, json: JsonObject | null) {
@@ -34,9 +37,17 @@ export class JsonAnswer {
     return this.#json;
   }
 
+  /** The body with each byte as a character of its own, made once; `null` where the copy would cost more than it saves. */
+  get latin1(): string | null {
+    if (this.body.length > MAX_TEXT_BYTES) return null;
+    this.#latin1 ??= this.body.toString('latin1');
+    return this.#latin1;
+  }
+
   /** The answer's `usage` alone, so that counting tokens does not take parsing texts. `null` when it has none. */
   usage(): { readonly usage: unknown } {
-    return { usage: this.#json === null ? memberOf(this.body, 'usage') : this.#json.usage };
+    if (this.#json !== null) return { usage: this.#json.usage };
+    return { usage: usageIn(this.latin1 ?? lastPart(this.body, USAGE)) };
   }
 }
 
@@ -81,16 +92,43 @@ function parseObject(body: Buffer): JsonObject | null {
 }
 
 /**
- * A member's value, `null` when there is none. Within strings quotes are escaped, so that `"usage":` is nowhere but in
- * front of a member's value; the last one counts, as with `JSON.parse`. No API has another of that name further inside.
+ * The value of `usage`, `null` when there is none. Within strings quotes are escaped, so that `"usage":` is nowhere but
+ * in front of a member's value; the last one counts, as with `JSON.parse`. No API has another of that name further
+ * inside. Counts are ASCII: what the characters of a text would be is of no interest here.
  */
-function memberOf(body: Buffer, name: string): unknown {
-  const found = body.lastIndexOf(`"${name}":`);
+function usageIn(latin1: string): unknown {
+  const found = latin1.lastIndexOf(USAGE);
   if (found === -1) return null;
-  const start = found + name.length + 3;
+  const start = latin1.indexOf('{', found + USAGE.length);
   try {
-    return JSON.parse(body.toString('utf8', start, endOfValue(body, start, MAX_DEPTH)));
+    return JSON.parse(latin1.slice(found + USAGE.length, start === -1 ? start : endOfObject(latin1, start)));
   } catch {
+    // `null`, another value that counts nothing, or no JSON.
     return null;
   }
+}
+
+/** What of a body begins with the last `mark` in it. */
+function lastPart(body: Buffer, mark: string): string {
+  const found = body.lastIndexOf(mark);
+  return found === -1 ? '' : body.toString('latin1', found);
+}
+
+/** The place behind the object that begins at `start`; that of the text's end when it has none. */
+function endOfObject(text: string, start: number): number {
+  let depth = 0;
+  for (let at = start; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = endOfString(text, at);
+    else if (code === OPEN_BRACE) depth++;
+    else if (code === CLOSE_BRACE && --depth === 0) return at + 1;
+  }
+  return text.length;
+}
+
+/** The place of the quote that ends the string which begins at `start`. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1;
+  return at;
 }

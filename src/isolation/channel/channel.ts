@@ -86,6 +86,8 @@ export class Channel {
   #broken: Error | null = null;
   /** Frames that are left to the next turns of the loop; nothing is read meanwhile. */
   #backlog: Frame[] = [];
+  /** `performance.now()` at which no more frames are taken in this turn of the loop; `null`: none has been so far. */
+  #turnEndsAt: number | null = null;
   #frames = 0;
   #windowStart = 0;
 
@@ -190,10 +192,9 @@ export class Channel {
 
   #onData(chunk: Buffer): void {
     const isBehind = this.#backlog.length > 0;
-    const until = performance.now() + TURN_MS;
     try {
       this.#reader.push(chunk, (frame) => {
-        if (this.#backlog.length > 0 || performance.now() > until) this.#backlog.push(frame);
+        if (this.#backlog.length > 0 || !this.#hasTime()) this.#backlog.push(frame);
         else this.#onFrame(frame);
       });
     } catch (error) {
@@ -206,11 +207,10 @@ export class Channel {
 
   #onBacklog(): void {
     if (this.#broken !== null) return;
-    const until = performance.now() + TURN_MS;
     let taken = 0;
     try {
       for (const frame of this.#backlog) {
-        if (performance.now() > until) break;
+        if (!this.#hasTime()) break;
         taken++;
         this.#onFrame(frame);
       }
@@ -220,6 +220,20 @@ export class Channel {
     this.#backlog = this.#backlog.slice(taken);
     if (this.#backlog.length === 0) this.#duplex.resume();
     else setImmediate(() => this.#onBacklog());
+  }
+
+  /** Whether another frame may be taken in this turn of the loop, in however many chunks they come. */
+  #hasTime(): boolean {
+    const now = performance.now();
+    if (this.#turnEndsAt === null) {
+      this.#turnEndsAt = now + TURN_MS;
+      setImmediate(Channel.#endTurn, this);
+    }
+    return now <= this.#turnEndsAt;
+  }
+
+  static #endTurn(channel: Channel): void {
+    channel.#turnEndsAt = null;
   }
 
   #onFrame(frame: Frame): void {

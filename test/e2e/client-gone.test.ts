@@ -4,14 +4,20 @@ import { startGateway } from '../support/gateway-process.ts';
 import { chat, inspectPlugin, WITH_ADMIN } from './support.ts';
 
 const CLIENTS = 8;
-/** Each waits when it is told to, and says in the log that it does. */
+/** Each waits when it is told to, says in the log that it does, and fails as `fetch` does when its signal is aborted. */
 const WAITS = {
   hook: ['MIDDLEWARE', `app.llm({ onRequest: wait });`],
   evaluator: ['EVALUATOR', `app.evaluator({ name: 'waits', mode: 'block', input: wait });`],
 } as const;
 
-for (const [kind, [capability, startup]] of Object.entries(WAITS))
-  test(`clients that hang up while an isolated ${kind} looks at their requests do not count against it`, async (t) => {
+for (const [tier, kind] of [
+  ['inline', 'hook'],
+  ['inline', 'evaluator'],
+  ['process', 'hook'],
+  ['process', 'evaluator'],
+] as const)
+  test(`clients that hang up while a ${kind} looks at their requests do not count against it, ${tier}`, async (t) => {
+    const [capability, startup] = WAITS[kind];
     const gateway = await startGateway(t, {
       files: {
         'plugins/waits/index.mjs': `export default {
@@ -22,6 +28,7 @@ for (const [kind, [capability, startup]] of Object.entries(WAITS))
               context.logger.info('waiting');
               await new Promise((resolve) => signal.addEventListener('abort', resolve));
               context.logger.info('given up');
+              signal.throwIfAborted();
             };
             ${startup}
           },
@@ -29,7 +36,7 @@ for (const [kind, [capability, startup]] of Object.entries(WAITS))
       },
       env: {
         ...WITH_ADMIN,
-        LLMROUTER_PLUGINS_ISOLATION: 'process',
+        LLMROUTER_PLUGINS_ISOLATION: tier,
         LLMROUTER_PLUGINS_FAILURE_THRESHOLD: '3',
       },
     });
