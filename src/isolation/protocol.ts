@@ -6,6 +6,7 @@ import type { LlmHooks, LlmRequest } from '../plugin-api/llm.ts';
 import type { LlmDelta, LlmEvent } from '../plugin-api/llm-event.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
 import type { ProviderDeployment } from '../plugin-api/provider.ts';
+import type { PackedBytes } from './channel/bytes.ts';
 
 /** The names of `LlmHooks`. */
 export type HookName = keyof LlmHooks;
@@ -92,13 +93,28 @@ export interface CrossingRequest {
 export type CrossingBody = { readonly json: unknown } | { readonly base64: string };
 
 /** The head of an answer. */
-export interface CrossingHead {
+export interface AnswerHead {
   readonly status: number;
   readonly message: string;
   /** Name and value, one after the other, as on the wire. */
   readonly headers: readonly string[];
+}
+
+/** The head of an answer whose body comes after it. */
+export interface CrossingHead extends AnswerHead {
   /** The stream that the body comes by. */
   readonly stream: number;
+}
+
+/** An answer that had ended before anything of it left. */
+export interface WholeAnswer extends AnswerHead {
+  readonly body: PackedBytes;
+}
+
+/** What became of a request: handed on, answered in one piece, or (neither) answered by a head and a stream. */
+export interface HttpOutcome {
+  readonly next?: HandedOn;
+  readonly answer?: WholeAnswer;
 }
 
 /** The head of an answer of others, on its way through middleware that has wrapped it: a line of JSON before the body. */
@@ -120,7 +136,9 @@ export interface HandedOn {
   readonly removedHeaders?: readonly string[];
   readonly body?: CrossingBody;
   readonly status?: number;
-  readonly answer?: Readonly<Record<string, number | string | string[]>>;
+  /** Headers of the answer. */
+  readonly setAnswer?: Readonly<Record<string, number | string | string[]>>;
+  readonly removedAnswer?: readonly string[];
 }
 
 /** An LLM request: whole when it crosses for the first time, from then on its number. */

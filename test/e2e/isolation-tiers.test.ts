@@ -46,6 +46,9 @@ export default {
       .get('/e/teapot', () => { throw Object.assign(new Error('I am a teapot'), { status: 418 }); })
       .get('/e/next', (req, res, next) => next())
       .get('/e/breaks', (req, res) => { res.write('half'); setImmediate(() => res.destroy()); })
+      .get('/e/breaks-at-once', (req, res) => { res.write('half'); res.destroy(); })
+      .get('/e/bytes/:length', (req, res) => res.end(Buffer.alloc(Number(req.params.length), 0xff)))
+      .get('/e/pieces', (req, res) => { res.write('one, '); res.write('two, '); res.end(Buffer.from('thr\u00ebe')); })
       .get('/e/late', (req, res) => { setImmediate(() => { throw new Error('late'); }); res.send('sent'); })
       .get('/e/seen', (req, res) => res.json(seen))
       .get('/e/context', async (req, res) => {
@@ -183,10 +186,11 @@ async function checkRoutes(gateway: GatewayProcess): Promise<void> {
   assert.deepEqual(await outcome(get('/e/refuses')), { status: 403, code: 'permission_error' });
   assert.equal((await get('/e/teapot')).status, 418);
   assert.deepEqual(await outcome(get('/e/next')), { status: 404, code: 'not_found' });
-  await assert.rejects(
-    get('/e/breaks').then((response) => response.text()),
-    'half an answer is none',
-  );
+  for (const path of ['/e/breaks', '/e/breaks-at-once'])
+    await assert.rejects(
+      get(path).then((response) => response.text()),
+      'half an answer is none',
+    );
   assert.equal(await (await get('/e/late')).text(), 'sent');
   await gateway.logged((line) => failureOf('everything')(line) && line.kind === 'late');
   assert.deepEqual(await outcome(get('/e/json/1', { headers: { 'x-key': 'bad' } })), {
@@ -206,6 +210,11 @@ async function checkStreams(gateway: GatewayProcess): Promise<void> {
     body: '{"a":[1]}',
   });
   assert.deepEqual(await parsed.json(), { parsed: { a: [1] } });
+  for (const length of [0, 1, 65_536, 65_537]) {
+    const bytes = await (await fetch(`${gateway.url}/e/bytes/${length}`)).arrayBuffer();
+    assert.ok(Buffer.from(bytes).equals(Buffer.alloc(length, 0xff)), `${length} bytes that are no text`);
+  }
+  assert.equal(await (await fetch(`${gateway.url}/e/pieces`)).text(), 'one, two, thrëe');
   const large = await fetch(`${gateway.url}/e/large`);
   assert.equal((await large.arrayBuffer()).byteLength, 160 * 65_536);
   const events = await fetch(`${gateway.url}/e/events`);

@@ -153,7 +153,12 @@ test('an answer that was to pass through a process that ends is an error, or cut
       '',
       `(req, res, next) => {
         const { write, end } = res;
-        res.write = (...args) => { if (req.query.die === 'late' && res.headersSent) process.exit(3); return write.apply(res, args); };
+        let bytes = 0;
+        res.write = (...args) => {
+          bytes += args[0].length;
+          if (req.query.die === 'late' && bytes > 1_000_000) process.exit(3);
+          return write.apply(res, args);
+        };
         res.end = (...args) => { if (req.query.die === 'early') process.exit(3); return end.apply(res, args); };
         next();
       }`,

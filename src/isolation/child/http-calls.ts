@@ -1,12 +1,11 @@
 import type { Readable } from 'node:stream';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Channel, ServedCall } from '../channel/channel.ts';
-import type { CrossingBody, CrossingRequest, HandedOn } from '../protocol.ts';
+import type { OutgoingStream } from '../channel/streams.ts';
+import type { AnswerHead, CrossingBody, CrossingRequest, HandedOn, HttpOutcome } from '../protocol.ts';
 import { answerThrough, isWrapped, refuseReplaced } from './answer-relay.ts';
+import { AnswerSink } from './answer-sink.ts';
 import { createMessages, type Messages } from './messages.ts';
-
-/** What became of a request: answered (its body may still be on its way), or handed on. */
-export type HttpOutcome = { readonly next: null } | { readonly next: HandedOn };
 
 /** Told of what breaks after a request has been handed on or answered. */
 export type OnLate = (error: unknown) => void;
@@ -19,17 +18,18 @@ export function runRemote(
   call: ServedCall,
   onLate: OnLate,
 ): Promise<HttpOutcome> {
+  const openAnswer = (head: AnswerHead): OutgoingStream => {
+    const stream = channel.open();
+    call.emit('head', { ...head, stream: stream.id });
+    return stream;
+  };
   const messages = createMessages(request, {
     openBody: () => {
       const body = channel.accept(request.stream);
       call.emit('pull', null);
       return body;
     },
-    sendHead: (head) => {
-      const stream = channel.open();
-      call.emit('head', { ...head, stream: stream.id });
-      return stream;
-    },
+    sendHead: (head) => new AnswerSink(head, openAnswer),
   });
   const relay = (next: HandedOn): Readable => {
     // Before the gateway hears of it: it writes at once.
@@ -68,7 +68,10 @@ class Exchange {
   run(handler: RequestHandler, signal: AbortSignal): Promise<HttpOutcome> {
     const { req, res, socket } = this.#messages;
     signal.addEventListener('abort', () => socket.destroy(), { once: true });
-    res.once('finish', () => this.#settle({ next: null }));
+    res.once('finish', () => {
+      const answer = socket.body?.whole() ?? null;
+      this.#settle(answer === null ? {} : { answer });
+    });
     res.on('error', this.#onLate);
     try {
       const returned: unknown = handler(req as unknown as Request, res as unknown as Response, this.#next);
@@ -129,21 +132,36 @@ class Exchange {
 function changes({ req, res }: Messages, before: CrossingRequest, givenBody: unknown): HandedOn {
   refuseReplaced(res);
   const { url = before.url, method = before.method } = req;
-  const answer = res.getHeaders() as NonNullable<HandedOn['answer']>;
+  const answer = res.getHeaders() as NonNullable<HandedOn['setAnswer']>;
   const headers = req.headers as Record<string, string | string[]>;
-  const setHeaders = Object.fromEntries(
-    Object.entries(headers).filter(([name, value]) => String(before.headers[name]) !== String(value)),
-  );
+  const setHeaders = changed(before.headers, headers);
   const removedHeaders = Object.keys(before.headers).filter((name) => headers[name] === undefined);
+  const setAnswer = changed(before.answer, answer);
+  const removedAnswer = Object.keys(before.answer).filter((name) => answer[name] === undefined);
   return {
     ...(url !== before.url && { url }),
     ...(method !== before.method && { method }),
-    ...(Object.keys(setHeaders).length > 0 && { setHeaders }),
+    ...(setHeaders !== null && { setHeaders }),
     ...(removedHeaders.length > 0 && { removedHeaders }),
     ...(req.body !== givenBody && { body: toCrossing(req.body) }),
     ...(res.statusCode !== before.status && { status: res.statusCode }),
-    ...(JSON.stringify(answer) !== JSON.stringify(before.answer) && { answer }),
+    ...(setAnswer !== null && { setAnswer }),
+    ...(removedAnswer.length > 0 && { removedAnswer }),
   };
+}
+
+/** The members that are not what they were; `null`: none. */
+function changed<T>(
+  before: Readonly<Record<string, T>>,
+  now: Readonly<Record<string, T>>,
+): Readonly<Record<string, T>> | null {
+  const entries = Object.entries(now).filter(([name, value]) => !isSame(before[name], value));
+  return entries.length === 0 ? null : Object.fromEntries(entries);
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  return Array.isArray(one) && Array.isArray(other) && JSON.stringify(one) === JSON.stringify(other);
 }
 
 function toCrossing(body: unknown): CrossingBody {

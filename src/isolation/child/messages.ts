@@ -3,16 +3,15 @@ import type { Socket } from 'node:net';
 import { Duplex, type Readable } from 'node:stream';
 import express from 'express';
 import { createApp } from '../../http/app.ts';
-import type { CrossingBody, CrossingHead, CrossingRequest } from '../protocol.ts';
+import type { AnswerHead, CrossingBody, CrossingRequest } from '../protocol.ts';
+import type { AnswerSink } from './answer-sink.ts';
 
 /** What a handler's request and response need of the gateway. */
 export interface MessagePorts {
   /** Asks for the request's body, once. */
   readonly openBody: () => Readable;
-  /** Tells the head of the answer; what is returned takes the body. */
-  readonly sendHead: (
-    head: Omit<CrossingHead, 'stream'>,
-  ) => NodeJS.WritableStream & { destroy(error?: Error): void };
+  /** Takes the head of the answer; what is returned takes the body. */
+  readonly sendHead: (head: AnswerHead) => AnswerSink;
 }
 
 /** A request and its response in the plugin's process: Node's own classes with Express's methods, without a network. */
@@ -31,7 +30,7 @@ export class RemoteSocket extends Duplex {
   readonly remoteFamily: string;
   readonly encrypted: boolean;
   /** Set with the head: no body is written before it. */
-  body: ReturnType<MessagePorts['sendHead']> | null = null;
+  body: AnswerSink | null = null;
 
   constructor({ ip, encrypted }: CrossingRequest) {
     super({ allowHalfOpen: true, autoDestroy: false });
@@ -44,9 +43,9 @@ export class RemoteSocket extends Duplex {
 
   override _read(): void {}
 
-  override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     if (this.body === null) done(new Error('the body came before the head'));
-    else this.body.write(chunk as unknown as string, encoding, done);
+    else this.body.write(chunk, done);
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -133,7 +132,9 @@ export function createMessages(request: CrossingRequest, ports: MessagePorts): M
   const { originalUrl, baseUrl, params } = request;
   Object.assign(req, { res, originalUrl, baseUrl, params });
   Object.assign(res, { locals: Object.create(null) });
-  for (const [name, value] of Object.entries(request.answer)) res.setHeader(name, value);
+  // Copies: `appendHeader` adds to the list that it finds, which has to stay what it was to tell what changed.
+  for (const [name, value] of Object.entries(request.answer))
+    res.setHeader(name, Array.isArray(value) ? [...value] : value);
   res.statusCode = request.status;
   if (request.body !== undefined) giveBody(req, request.body);
   return { req, res, socket };

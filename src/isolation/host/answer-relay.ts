@@ -3,7 +3,7 @@ import { type Readable, Writable } from 'node:stream';
 import type { Response } from 'express';
 import { GatewayError } from '../../errors.ts';
 import { sendError } from '../../wire/error-response.ts';
-import type { CrossingHead, RelayedHead } from '../protocol.ts';
+import type { AnswerHead, RelayedHead } from '../protocol.ts';
 
 type Fields = OutgoingHttpHeaders | readonly OutgoingHttpHeader[];
 type Done = (error?: Error | null) => void;
@@ -40,17 +40,12 @@ export class AnswerRelay {
   }
 
   /** What the plugin's process has made of the answer. */
-  take({ status, message, headers }: CrossingHead, body: Readable): void {
+  take(head: AnswerHead, body: Readable): void {
     const res = this.#res;
-    if (this.#taken || this.#broken !== null || res.destroyed) {
+    if (!this.#takeHead(head)) {
       body.destroy();
       return;
     }
-    this.#taken = true;
-    for (const name of res.getHeaderNames()) res.removeHeader(name);
-    for (let i = 0; i + 1 < headers.length; i += 2) res.appendHeader(headers[i] ?? '', headers[i + 1] ?? '');
-    res.statusMessage = message;
-    this.#below.writeHead.call(res, status);
     res.once('close', () => body.destroy());
     // Half an answer must not be taken for a whole one.
     body.once('error', () => res.destroy());
@@ -63,6 +58,11 @@ export class AnswerRelay {
     });
   }
 
+  /** The same, in one piece. */
+  takeWhole(head: AnswerHead, body: Uint8Array): void {
+    if (this.#takeHead(head)) this.#below.end.call(this.#res, body, 'utf8');
+  }
+
   /** The plugin's process gives no answer any more. One that it has begun is cut, any other becomes an error. */
   fail(cause: unknown): void {
     if (this.#broken !== null) return;
@@ -71,6 +71,18 @@ export class AnswerRelay {
     this.#out.destroy();
     if (this.#taken) this.#res.destroy();
     else if (this.#captured) this.#answerBroken(this.#broken);
+  }
+
+  /** False when it is not wanted any more. */
+  #takeHead({ status, message, headers }: AnswerHead): boolean {
+    const res = this.#res;
+    if (this.#taken || this.#broken !== null || res.destroyed) return false;
+    this.#taken = true;
+    for (const name of res.getHeaderNames()) res.removeHeader(name);
+    for (let i = 0; i + 1 < headers.length; i += 2) res.appendHeader(headers[i] ?? '', headers[i + 1] ?? '');
+    res.statusMessage = message;
+    this.#below.writeHead.call(res, status);
+    return true;
   }
 
   #install(): void {

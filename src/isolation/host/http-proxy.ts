@@ -1,8 +1,16 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import { unpackBytes } from '../channel/bytes.ts';
 import type { Channel } from '../channel/channel.ts';
-import type { CrossingBody, CrossingHead, CrossingRequest, HandedOn } from '../protocol.ts';
+import type {
+  AnswerHead,
+  CrossingBody,
+  CrossingHead,
+  CrossingRequest,
+  HandedOn,
+  WholeAnswer,
+} from '../protocol.ts';
 import { AnswerRelay, canRelay } from './answer-relay.ts';
-import { parseHandedOn, parseHead, parseOutcome } from './description.ts';
+import { parseHandedOn, parseHead, parseOutcome } from './http-outcome.ts';
 
 /** Gives the channel to the plugin's process, once there is one that is ready. */
 export type Connect = () => Channel | Promise<Channel>;
@@ -17,9 +25,9 @@ export function proxyHandler(
   index: number,
 ): RequestHandler {
   return async (req, res, next) => {
-    const outcome = await new Crossing(await connect(), req, res, next).run(method, index);
-    if (outcome === null) return;
-    apply(outcome, req, res);
+    const handedOn = await new Crossing(await connect(), req, res, next).run(method, index);
+    if (handedOn === null) return;
+    apply(handedOn, req, res);
     next();
   };
 }
@@ -42,6 +50,7 @@ class Crossing {
     this.#stream = hasUnreadBody(req) ? channel.reserveStream() : null;
   }
 
+  /** `null`: it was answered, or nobody waits for it any more. */
   async run(method: string, index: number): Promise<HandedOn | null> {
     const gone = new AbortController();
     const onClose = (): void => gone.abort(new Error('the client has gone'));
@@ -52,7 +61,9 @@ class Crossing {
         { index, request: this.#describe() },
         { signal: gone.signal, onEvent: this.#onEvent },
       );
-      return parseOutcome(result).next;
+      const { next = null, answer } = parseOutcome(result);
+      if (answer !== undefined) this.#answerWhole(answer);
+      return next;
     } catch (error) {
       // Whoever hung up, or had its answer already because time was up, waits for nothing.
       if (gone.signal.aborted) return null;
@@ -84,20 +95,18 @@ class Crossing {
     this.#req.pipe(body);
   }
 
-  #answer({ status, message, headers, stream }: CrossingHead): void {
+  #answer(head: CrossingHead): void {
     const res = this.#res;
-    const body = this.#channel.accept(stream);
+    const body = this.#channel.accept(head.stream);
     if (this.#relay !== null) {
-      this.#relay.take({ status, message, headers, stream }, body);
+      this.#relay.take(head, body);
       return;
     }
     if (res.headersSent || res.destroyed) {
       body.destroy();
       return;
     }
-    replaceHeaders(res, headers);
-    res.statusCode = status;
-    if (message !== '') res.statusMessage = message;
+    setHead(res, head);
     res.once('close', () => body.destroy());
     // Half an answer must not be taken for a whole one.
     body.once('error', () => res.destroy());
@@ -106,6 +115,16 @@ class Crossing {
     setImmediate(() => {
       if (!res.headersSent && !res.destroyed) res.flushHeaders();
     });
+  }
+
+  #answerWhole(answer: WholeAnswer): void {
+    const res = this.#res;
+    const body = unpackBytes(answer.body);
+    if (this.#relay !== null) this.#relay.takeWhole(answer, body);
+    else if (!res.headersSent && !res.destroyed) {
+      setHead(res, answer);
+      res.end(body);
+    }
   }
 
   #describe(): CrossingRequest {
@@ -133,22 +152,23 @@ class Crossing {
 }
 
 /** The head is the whole head: what is not in it was taken away. */
-function replaceHeaders(res: Response, headers: readonly string[]): void {
+function setHead(res: Response, { status, message, headers }: AnswerHead): void {
   for (const name of res.getHeaderNames()) res.removeHeader(name);
   for (let i = 0; i + 1 < headers.length; i += 2) res.appendHeader(headers[i] ?? '', headers[i + 1] ?? '');
+  res.statusCode = status;
+  if (message !== '') res.statusMessage = message;
 }
 
 function apply(changes: HandedOn, req: Request, res: Response): void {
-  const { url, method, setHeaders, removedHeaders, body, status, answer } = changes;
+  const { url, method, setHeaders, removedHeaders, body, status, setAnswer, removedAnswer } = changes;
   if (url !== undefined) req.url = url;
   if (method !== undefined) req.method = method;
   Object.assign(req.headers, setHeaders);
   for (const name of removedHeaders ?? []) delete req.headers[name];
   if (body !== undefined) req.body = 'json' in body ? body.json : Buffer.from(body.base64, 'base64');
   if (status !== undefined) res.statusCode = status;
-  if (answer === undefined) return;
-  for (const name of res.getHeaderNames()) if (!Object.hasOwn(answer, name)) res.removeHeader(name);
-  for (const [name, value] of Object.entries(answer)) res.setHeader(name, value);
+  for (const name of removedAnswer ?? []) res.removeHeader(name);
+  for (const [name, value] of Object.entries(setAnswer ?? {})) res.setHeader(name, value);
 }
 
 function hasUnreadBody(req: GatewayRequest): boolean {

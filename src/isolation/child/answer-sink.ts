@@ -1,0 +1,66 @@
+import { MAX_PACKED_BYTES, packBytes } from '../channel/bytes.ts';
+import type { OutgoingStream } from '../channel/streams.ts';
+import type { AnswerHead, WholeAnswer } from '../protocol.ts';
+
+type Done = (error?: Error | null) => void;
+
+/**
+ * An answer on its way to the gateway. What has ended before the turn of the loop is over is one message, for which the
+ * gateway wakes up once; everything else is a head and a stream.
+ */
+export class AnswerSink {
+  readonly #head: AnswerHead;
+  readonly #open: (head: AnswerHead) => OutgoingStream;
+  readonly #turn: NodeJS.Immediate;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #ended = false;
+  #stream: OutgoingStream | null = null;
+
+  /** @param open tells the head; what it returns takes the body */
+  constructor(head: AnswerHead, open: (head: AnswerHead) => OutgoingStream) {
+    this.#head = head;
+    this.#open = open;
+    this.#turn = setImmediate(() => this.#letGo());
+  }
+
+  write(chunk: Buffer, done: Done): void {
+    if (this.#stream === null && this.#heldBytes + chunk.length > MAX_PACKED_BYTES) this.#letGo();
+    if (this.#stream !== null) {
+      this.#stream.write(chunk, done);
+      return;
+    }
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    done();
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (this.#stream === null) clearImmediate(this.#turn);
+    else this.#stream.end();
+  }
+
+  /** Half an answer must not be taken for a whole one: what is held goes first, and then that it broke. */
+  destroy(): void {
+    if (this.#ended) return;
+    this.#letGo().destroy();
+  }
+
+  /** The answer, when it has ended and nothing of it has left. */
+  whole(): WholeAnswer | null {
+    if (!this.#ended || this.#stream !== null) return null;
+    const [only = Buffer.alloc(0), ...more] = this.#held;
+    return { ...this.#head, body: packBytes(more.length === 0 ? only : Buffer.concat(this.#held)) };
+  }
+
+  #letGo(): OutgoingStream {
+    if (this.#stream !== null) return this.#stream;
+    clearImmediate(this.#turn);
+    const stream = this.#open(this.#head);
+    for (const chunk of this.#held) stream.write(chunk);
+    this.#held = [];
+    this.#stream = stream;
+    return stream;
+  }
+}

@@ -1,0 +1,104 @@
+import { RubbishError } from '../channel/frames.ts';
+import type { CrossingHead, HandedOn, HttpOutcome, WholeAnswer } from '../protocol.ts';
+
+/** What may be a member, and what it has to be. By hand: it is checked for every request. */
+type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
+
+const ANSWER_HEAD: Shape = { status: isStatus, message: isText, headers: isTexts };
+const HEAD: Shape = { ...ANSWER_HEAD, stream: Number.isInteger };
+const WHOLE_ANSWER: Shape = { ...ANSWER_HEAD, body: isBytes };
+const HANDED_ON: Shape = {
+  url: (value) => isText(value) && value.startsWith('/'),
+  method: isText,
+  setHeaders: (value) => isFields(value, isHeader),
+  removedHeaders: isTexts,
+  body: isBody,
+  status: isStatus,
+  setAnswer: (value) => isFields(value, (each) => typeof each === 'number' || isHeader(each)),
+  removedAnswer: isTexts,
+};
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** @throws RubbishError */
+export function parseHead(value: unknown): CrossingHead {
+  return parseWhole<CrossingHead>(value, HEAD, "an answer's head");
+}
+
+/** @throws RubbishError */
+export function parseHandedOn(value: unknown): HandedOn {
+  return parse(value, HANDED_ON, 'what a handler did to a request') as HandedOn;
+}
+
+/** @throws RubbishError */
+export function parseOutcome(value: unknown): HttpOutcome {
+  const { next, answer } = parse(value, { next: isAny, answer: isAny }, 'what became of a request');
+  if (next !== undefined && answer !== undefined)
+    throw new RubbishError('saw a request that was answered and handed on, expected one of them');
+  if (next !== undefined) return { next: parseHandedOn(next) };
+  if (answer !== undefined) return { answer: parseWhole<WholeAnswer>(answer, WHOLE_ANSWER, 'an answer') };
+  return {};
+}
+
+/** Every member has to be there. */
+function parseWhole<T>(value: unknown, shape: Shape, expected: string): T {
+  const fields = parse(value, shape, expected);
+  const missing = Object.keys(shape).find((key) => !Object.hasOwn(fields, key));
+  if (missing === undefined) return fields as T;
+  throw new RubbishError(`expected ${expected}, saw none of its "${missing}"`);
+}
+
+function parse(value: unknown, shape: Shape, expected: string): Readonly<Record<string, unknown>> {
+  if (!isObject(value)) throw new RubbishError(`expected ${expected}, saw no object`);
+  for (const key of Object.keys(value)) {
+    const fits = Object.hasOwn(shape, key) && shape[key]?.(value[key]) === true;
+    if (!fits) throw new RubbishError(`expected ${expected}, saw something else at "${key}"`);
+  }
+  return value;
+}
+
+/** Header fields. The name that sets a prototype when it is assigned is none of a header. */
+function isFields(value: unknown, fits: (each: unknown) => boolean): boolean {
+  return isObject(value) && Object.keys(value).every((name) => name !== '__proto__' && fits(value[name]));
+}
+
+function isBody(value: unknown): boolean {
+  return isObject(value) && (isOnly(value, 'json') || (isOnly(value, 'base64') && isBase64(value.base64)));
+}
+
+function isBytes(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  if (isOnly(value, 'text')) return isText(value.text);
+  return isOnly(value, 'base64') && isBase64(value.base64);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isOnly(value: object, key: string): boolean {
+  return Object.hasOwn(value, key) && Object.keys(value).length === 1;
+}
+
+function isBase64(value: unknown): boolean {
+  return isText(value) && value.length % 4 === 0 && BASE64.test(value);
+}
+
+function isStatus(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 100 && (value as number) <= 999;
+}
+
+function isHeader(value: unknown): boolean {
+  return isText(value) || isTexts(value);
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isText);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isAny(): boolean {
+  return true;
+}

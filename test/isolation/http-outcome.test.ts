@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { packBytes, unpackBytes } from '../../src/isolation/channel/bytes.ts';
+import { RubbishError } from '../../src/isolation/channel/frames.ts';
+import { parseHandedOn, parseHead, parseOutcome } from '../../src/isolation/host/http-outcome.ts';
+
+const HEAD = { status: 200, message: 'OK', headers: ['x-a', 'b'] };
+const HANDED_ON = {
+  url: '/x',
+  method: 'PUT',
+  setHeaders: { a: 'b', c: ['d'] },
+  removedHeaders: ['e'],
+  body: { json: null },
+  status: 201,
+  setAnswer: { f: 1, g: ['h'] },
+  removedAnswer: ['i'],
+};
+
+test('what a plugin may say of a request is read as it was said', () => {
+  assert.deepEqual(parseHead({ ...HEAD, stream: 3 }), { ...HEAD, stream: 3 });
+  assert.deepEqual(parseHandedOn(HANDED_ON), HANDED_ON);
+  for (const outcome of [
+    {},
+    { next: {} },
+    { next: HANDED_ON },
+    { answer: { ...HEAD, body: { text: '' } } },
+    { answer: { ...HEAD, body: { base64: '/+8=' } } },
+  ])
+    assert.deepEqual(parseOutcome(outcome), outcome);
+});
+
+test('a member that is missing, unknown or of another type is refused', () => {
+  const answer = { ...HEAD, body: { text: 'x' } };
+  const rubbish: readonly unknown[] = [
+    { next: null },
+    { next: {}, answer },
+    { more: 1 },
+    { answer: HEAD },
+    ...[99, 1000, 200.5, '200', null].map((status) => ({ answer: { ...answer, status } })),
+    ...[['a', 1], 'a', { a: 'b' }].map((headers) => ({ answer: { ...answer, headers } })),
+    ...[{}, { text: 1 }, { text: '', base64: '' }, { base64: '!' }, { base64: 'abc' }, { json: 1 }, 'x'].map(
+      (body) => ({ answer: { ...answer, body } }),
+    ),
+    { next: { url: 'http://elsewhere/' } },
+    { next: { setHeaders: { a: 1 } } },
+    { next: { setHeaders: ['a'] } },
+    { next: { setAnswer: { a: null } } },
+    { next: { removedHeaders: 'a' } },
+    { next: { body: { base64: '', json: 1 } } },
+    { next: { stream: 1 } },
+  ];
+  for (const value of rubbish) assert.throws(() => parseOutcome(value), RubbishError, JSON.stringify(value));
+});
+
+test('no header sets a prototype', () => {
+  for (const member of ['setHeaders', 'setAnswer']) {
+    const value: unknown = JSON.parse(`{"${member}":{"__proto__":["polluted"]}}`);
+    assert.throws(() => parseHandedOn(value), RubbishError);
+  }
+  assert.throws(() => parseHandedOn(JSON.parse('{"__proto__":{}}')), RubbishError);
+});
+
+test('rubbish is refused as rubbish, whatever it is', () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      for (const parse of [parseHead, parseHandedOn, parseOutcome])
+        try {
+          parse(value);
+        } catch (error) {
+          assert.ok(error instanceof RubbishError);
+        }
+    }),
+  );
+});
+
+test('bytes come out of a message as they went in, text or not', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array(),
+    fc.string({ unit: 'binary' }).map((text) => Buffer.from(text)),
+  );
+  fc.assert(
+    fc.property(bytes, (each) => {
+      const crossed: unknown = JSON.parse(JSON.stringify(packBytes(Buffer.from(each))));
+      assert.deepEqual(unpackBytes(crossed as ReturnType<typeof packBytes>), Buffer.from(each));
+    }),
+  );
+});
