@@ -65,21 +65,21 @@ class Crossing {
 
   /** `null`: it was answered, or nobody waits for it any more. */
   async run(method: string, index: number): Promise<HandedOn | null> {
-    const gone = new AbortController();
-    const onClose = (): void => gone.abort(new Error('the client has gone'));
+    const params = { index, request: this.#describe() };
+    const { result, giveUp } = this.#channel.start(method, params, this.#onEvent);
+    let isGone = false;
+    const onClose = (): void => {
+      isGone = true;
+      giveUp(new Error('the client has gone'));
+    };
     this.#res.once('close', onClose);
     try {
-      const result = await this.#channel.call(
-        method,
-        { index, request: this.#describe() },
-        { signal: gone.signal, onEvent: this.#onEvent },
-      );
-      const { next = null, answer } = parseOutcome(result);
+      const { next = null, answer } = parseOutcome(await result);
       if (answer !== undefined) this.#answerWhole(answer);
       return next;
     } catch (error) {
       // Whoever hung up, or had its answer already because time was up, waits for nothing.
-      if (gone.signal.aborted) return null;
+      if (isGone) return null;
       this.#relay?.fail(error);
       throw error;
     } finally {
