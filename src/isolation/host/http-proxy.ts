@@ -197,7 +197,9 @@ function hasUnreadBody(req: GatewayRequest): boolean {
  */
 function peek(req: GatewayRequest): PackedBytes | undefined {
   const { readableLength: length, readableFlowing: isRead } = req;
-  if (!req.complete || isRead !== null || length === 0 || length > MAX_PACKED_BYTES) return undefined;
+  // The parser may have come to the body's end without having said so.
+  const isWhole = req.complete || length === Number(req.headers['content-length']);
+  if (!isWhole || isRead !== null || length === 0 || length > MAX_PACKED_BYTES) return undefined;
   const bytes: unknown = req.read();
   req.unshift(bytes);
   return bytes instanceof Buffer ? packBytes(bytes) : undefined;
