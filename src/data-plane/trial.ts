@@ -206,6 +206,8 @@ export class Trial {
     }
     const failure = outcome.kind === 'failed' ? outcome.failure : null;
     if (failure?.retry === 'unfit') {
+      // Nothing was sent: it was no attempt.
+      call.answer.attempts--;
       this.#router.judge(deployment, pass, null);
       return failure;
     }

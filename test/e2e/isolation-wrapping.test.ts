@@ -168,8 +168,8 @@ test('an answer that was to pass through a process that ends is an error, or cut
     status: 500,
     code: 'plugin_error',
   });
-  const cut = await fetch(`${gateway.url}/pages/large?die=late`);
-  await assert.rejects(cut.arrayBuffer());
+  // Cut before or after its head has arrived: on a busy machine either may be.
+  await assert.rejects(async () => (await fetch(`${gateway.url}/pages/large?die=late`)).arrayBuffer());
   assert.equal((await fetch(`${gateway.url}/pages/text`)).status, 200, 'the process is replaced');
   assert.equal(await metric(gateway, 'llmrouter_plugin_failures_total', { plugin: 'fragile' }), 2);
 });

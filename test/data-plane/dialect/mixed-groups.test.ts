@@ -34,6 +34,7 @@ describe('a group whose deployments speak different dialects', () => {
     const response = await postTo(url, CHAT, SEEDED);
     assert.equal(response.status, 200);
     assert.equal(response.headers.get('x-llmrouter-deployment'), 'm/1');
+    assert.equal(response.headers.get('x-llmrouter-attempts'), '1');
     assert.equal(anthropic.requests.length, 0);
     assert.equal(openai.requests.length, 1);
   });
