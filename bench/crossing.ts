@@ -24,6 +24,8 @@ interface Phase {
   readonly startup: string;
   /** A path of the plugin's own, asked without a body. Default: a chat request. */
   readonly path?: string;
+  /** Default: none to a path of the plugin's own. */
+  readonly body?: string;
   readonly headers?: LoopTarget['headers'];
   readonly strategy?: string;
 }
@@ -33,6 +35,16 @@ const PHASES: Readonly<Record<string, Phase>> = {
     capability: 'ROUTES',
     path: '/crossing',
     startup: `app.all('/crossing', (_req, res) => { res.json({ message: 'Hello' }); });`,
+  },
+  posted: {
+    capability: 'ROUTES',
+    path: '/crossing',
+    body: CHAT,
+    startup: `app.post('/crossing', async (req, res) => {
+      let bytes = 0;
+      for await (const chunk of req) bytes += chunk.length;
+      res.json({ bytes });
+    });`,
   },
   middleware: {
     capability: 'MIDDLEWARE',
@@ -113,7 +125,7 @@ async function measure(phase: string): Promise<Cell[]> {
 }
 
 async function load({ target, connections, micros, phase, tier }: Cell, forSeconds: number): Promise<void> {
-  const body = Buffer.from(target.path === undefined ? CHAT : '');
+  const body = Buffer.from(PHASES[phase]?.body ?? (target.path === undefined ? CHAT : ''));
   const { p50, perSecond, errors } = await wrk.loop(target, body, connections, forSeconds);
   if (errors > 0)
     throw new Error(`${phase}, ${tier}: ${errors} requests failed: ${await sample(target, body)}`);

@@ -83,7 +83,9 @@ export interface CrossingRequest {
   readonly status: number;
   /** A body that has been read already. */
   readonly body?: CrossingBody | undefined;
-  /** The stream by which the body comes when it is asked for; `null`: there is none on the wire. */
+  /** A body that nobody has read, but that is here as a whole. */
+  readonly unread?: PackedBytes | undefined;
+  /** The stream by which the body comes when it is asked for; `null`: there is none on the wire, or it is `unread`. */
   readonly stream: number | null;
   /** The stream by which the answer of others comes when middleware has wrapped it. */
   readonly relay: number;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { describe, test } from 'node:test';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { startUpstream } from '../support/upstream.ts';
@@ -39,6 +39,9 @@ export default {
         for (let i = 0; i < 160; i++) if (!res.write(piece)) await new Promise((resolve) => res.once('drain', resolve));
         res.end();
       })
+      .post('/e/pass/:any', (req, res, next) => next())
+      .post('/e/pass/on', express.json(), (req, res) => res.json({ parsed: req.body }))
+      .post('/e/unread', (req, res) => res.send('unread'))
       .get('/e/empty', (req, res) => res.status(204).end())
       .get('/e/throws', () => { throw new Error('a secret cause'); })
       .get('/e/rejects', async () => { throw new Error('a secret cause'); })
@@ -204,12 +207,17 @@ async function checkStreams(gateway: GatewayProcess): Promise<void> {
   const sent = Buffer.alloc(3_000_000, 'abc');
   const echo = await fetch(`${gateway.url}/e/echo`, { method: 'POST', body: sent });
   assert.ok(Buffer.from(await echo.arrayBuffer()).equals(sent));
-  const parsed = await fetch(`${gateway.url}/e/parsed`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{"a":[1]}',
-  });
-  assert.deepEqual(await parsed.json(), { parsed: { a: [1] } });
+  const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":[1]}' };
+  for (const path of ['/e/parsed', '/e/pass/on']) {
+    const parsed = await fetch(gateway.url + path, json);
+    assert.deepEqual(await parsed.json(), { parsed: { a: [1] } }, path);
+  }
+  for (const length of [0, 1, 60_000]) {
+    const sent = Buffer.alloc(length, 0xfe);
+    const echo = await fetch(`${gateway.url}/e/echo`, { method: 'POST', body: sent });
+    assert.ok(Buffer.from(await echo.arrayBuffer()).equals(sent), `${length} bytes that are no text`);
+    await checkUnread(`${gateway.url}/e/unread`, sent);
+  }
   for (const length of [0, 1, 65_536, 65_537]) {
     const bytes = await (await fetch(`${gateway.url}/e/bytes/${length}`)).arrayBuffer();
     assert.ok(Buffer.from(bytes).equals(Buffer.alloc(length, 0xff)), `${length} bytes that are no text`);
@@ -223,6 +231,20 @@ async function checkStreams(gateway: GatewayProcess): Promise<void> {
   await until(
     async () => ((await (await fetch(`${gateway.url}/e/seen`)).json()) as { aborted: number }).aborted === 1,
   );
+}
+
+/** A body that nobody reads does not hold up the next request of its connection. */
+async function checkUnread(url: string, body: Buffer): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let n = 0; n < 3; n++) {
+    const sent = request(url, { agent, method: 'POST', headers: { 'content-length': body.length } }).end(
+      body,
+    );
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    assert.equal(Buffer.concat(await answer.toArray()).toString(), 'unread');
+    assert.equal(sent.reusedSocket, n > 0);
+  }
+  agent.destroy();
 }
 
 /** Hangs up after the first event. */

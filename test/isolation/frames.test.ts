@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   encodeFrame,
+  encodeMessage,
   FRAME,
   type Frame,
   FrameReader,
@@ -34,6 +35,15 @@ test('frames come out as they went in, one byte after the other', () => {
     { kind: FRAME.DATA, stream: 0xffff_ffff, payload: Buffer.alloc(300, 1) },
   ];
   assert.deepEqual(read(Array.from(encode(frames), (byte) => Buffer.of(byte))), frames);
+});
+
+test('a message comes out as it went in', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme', maxLength: 300 }), (text) => {
+      const [frame] = read([encodeMessage(text)]);
+      assert.deepEqual(frame, { kind: FRAME.MESSAGE, stream: 0, payload: Buffer.from(text) });
+    }),
+  );
 });
 
 test('a frame above the limit is refused by its header, before its payload is there', () => {

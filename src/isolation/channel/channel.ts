@@ -2,7 +2,17 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { toError } from '../../errors.ts';
 import { packError, parseError, unpackError } from './errors.ts';
-import { encodeFrame, FRAME, type Frame, type FrameKind, FrameReader, RubbishError } from './frames.ts';
+import {
+  encodeFrame,
+  encodeMessage,
+  FRAME,
+  type Frame,
+  type FrameKind,
+  FrameReader,
+  RubbishError,
+} from './frames.ts';
+import { type Message, parseMessage } from './message.ts';
+import { type ServedCall, Serving } from './serving.ts';
 import { IncomingStream, OutgoingStream } from './streams.ts';
 
 /** Bounds of what the other end may send. */
@@ -13,14 +23,6 @@ export interface ChannelLimits {
   readonly framesPerSecond: number;
   /** Calls of the other end that may be under way. */
   readonly callsAtOnce: number;
-}
-
-/** What a served call is told besides its parameters. */
-export interface ServedCall {
-  /** Aborted when the caller gives up. */
-  readonly signal: AbortSignal;
-  /** Tells the caller something before the result is there. */
-  emit(event: string, value: unknown): void;
 }
 
 export interface ChannelOptions {
@@ -40,24 +42,20 @@ export interface CallOptions {
   readonly onEvent?: ((event: string, value: unknown) => void) | undefined;
 }
 
+/** A call under way. */
+export interface StartedCall {
+  /** Rejects as {@link Channel.call} does. */
+  readonly result: Promise<unknown>;
+  /** Rejects the result with `reason`, and tells the other end that nobody waits for it. */
+  giveUp(reason: Error): void;
+}
+
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
   readonly onEvent: CallOptions['onEvent'];
   /** Runs what the other end asks for on behalf of this call as if the caller had asked. */
   readonly inContext: ReturnType<typeof AsyncLocalStorage.snapshot>;
-}
-
-/** A message: a call (`c`, with the call it is made for, `f`), a result (`r`), an event (`e`), an abort (`a`), a notice. */
-interface Message {
-  readonly c?: number;
-  readonly m?: string;
-  readonly p?: unknown;
-  readonly f?: number;
-  readonly r?: number;
-  readonly x?: unknown;
-  readonly e?: number;
-  readonly a?: number;
 }
 
 const RATE_WINDOW_MS = 1000;
@@ -74,7 +72,7 @@ export class Channel {
   readonly #options: ChannelOptions;
   readonly #reader: FrameReader;
   readonly #pending = new Map<number, Pending>();
-  readonly #serving = new Map<number, AbortController>();
+  readonly #serving = new Map<number, Serving>();
   readonly #incoming = new Map<number, IncomingStream>();
   readonly #outgoing = new Map<number, OutgoingStream>();
   /** The call that the running code serves. */
@@ -105,7 +103,13 @@ export class Channel {
 
   /** @throws what the other end threw; the reason when the channel breaks; the signal's reason when it is aborted */
   call(method: string, params: unknown, { signal, onEvent }: CallOptions = {}): Promise<unknown> {
-    if (this.#broken !== null) return Promise.reject(this.#broken);
+    const call = this.start(method, params, onEvent);
+    return signal === undefined ? call.result : abortable(call, signal);
+  }
+
+  /** A call for who has no signal to give it up by. */
+  start(method: string, params: unknown, onEvent?: CallOptions['onEvent']): StartedCall {
+    if (this.#broken !== null) return { result: Promise.reject(this.#broken), giveUp: ignore };
     const id = ++this.#lastCall;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#pending.set(id, { resolve, reject, onEvent, inContext: AsyncLocalStorage.snapshot() });
@@ -113,7 +117,7 @@ export class Channel {
     this.#say(
       caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
     );
-    return signal === undefined ? promise : this.#abortable(id, promise, signal);
+    return { result: promise, giveUp: (reason) => this.#giveUp(id, reason) };
   }
 
   notify(notice: string, params: unknown): void {
@@ -162,7 +166,7 @@ export class Channel {
     this.#broken = reason;
     this.#duplex.destroy();
     for (const { reject } of this.#pending.values()) reject(reason);
-    for (const controller of this.#serving.values()) controller.abort(reason);
+    for (const call of this.#serving.values()) call.giveUp(reason);
     for (const stream of [...this.#incoming.values()]) stream.takeFailure(reason.message);
     for (const stream of [...this.#outgoing.values()]) stream.destroy(reason);
     this.#pending.clear();
@@ -173,21 +177,12 @@ export class Channel {
     if (this.#broken === null) this.#options.onLost(reason);
   }
 
-  async #abortable(id: number, promise: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
-    const abort = (): void => {
-      const pending = this.#pending.get(id);
-      if (pending === undefined) return;
-      this.#pending.delete(id);
-      this.#say({ a: id });
-      pending.reject(toError(signal.reason));
-    };
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      return await promise;
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+  #giveUp(id: number, reason: Error): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    this.#say({ a: id });
+    pending.reject(reason);
   }
 
   #onData(chunk: Buffer): void {
@@ -271,7 +266,7 @@ export class Channel {
     else if (message.e !== undefined) this.#onEvent(message.e, message);
     else {
       this.#countFrame();
-      if (message.a !== undefined) this.#serving.get(message.a)?.abort(new Error('the caller gave up'));
+      if (message.a !== undefined) this.#serving.get(message.a)?.giveUp(new Error('the caller gave up'));
       else this.#onRequest(message);
     }
   }
@@ -307,16 +302,14 @@ export class Channel {
   }
 
   async #serve(id: number, method: string, params: unknown): Promise<void> {
-    const controller = new AbortController();
-    this.#serving.set(id, controller);
-    const emit = (event: string, value: unknown): void => this.#say({ e: id, m: event, p: value });
+    const call = new Serving((event, value) => this.#say({ e: id, m: event, p: value }));
+    this.#serving.set(id, call);
     try {
-      const run = (): unknown => this.#options.serve(method, params, { signal: controller.signal, emit });
-      const value = await this.#current.run(id, run);
-      if (!controller.signal.aborted) this.#say({ r: id, p: value });
+      const value = await this.#current.run(id, this.#options.serve, method, params, call);
+      if (!call.isGivenUp) this.#say({ r: id, p: value });
     } catch (thrown) {
       if (thrown instanceof RubbishError) this.#lost(thrown);
-      else if (!controller.signal.aborted) this.#say({ r: id, x: packError(thrown) });
+      else if (!call.isGivenUp) this.#say({ r: id, x: packError(thrown) });
     } finally {
       this.#serving.delete(id);
     }
@@ -324,22 +317,30 @@ export class Channel {
 
   /** @throws what JSON cannot carry */
   #say(message: Message): void {
-    this.#send(FRAME.MESSAGE, 0, Buffer.from(JSON.stringify(message)));
+    const frame = encodeMessage(JSON.stringify(message));
+    if (this.#broken !== null) return;
+    this.#cork();
+    this.#duplex.write(frame);
   }
 
-  /** All that is sent in one turn of the loop goes out as one write. */
   readonly #send = (kind: FrameKind, stream: number, payload: Uint8Array): void => {
     if (this.#broken !== null) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#duplex.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#duplex.uncork();
-      });
-    }
+    this.#cork();
     for (const part of encodeFrame(kind, stream, payload)) this.#duplex.write(part);
   };
+
+  /** All that is sent in one turn of the loop goes out as one write. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#duplex.cork();
+    process.nextTick(Channel.#uncork, this);
+  }
+
+  static #uncork(channel: Channel): void {
+    channel.#corked = false;
+    channel.#duplex.uncork();
+  }
 
   #countFrame(): void {
     const now = performance.now();
@@ -353,23 +354,15 @@ export class Channel {
   }
 }
 
-function parseMessage(payload: Buffer): Message {
-  let value: unknown;
+async function abortable({ result, giveUp }: StartedCall, signal: AbortSignal): Promise<unknown> {
+  const abort = (): void => giveUp(toError(signal.reason));
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
   try {
-    value = JSON.parse(payload.toString());
-  } catch {
-    throw new RubbishError('saw a message that is no JSON');
+    return await result;
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
-  if (typeof value !== 'object' || value === null) throw new RubbishError('saw a message that is no object');
-  for (const key of ['c', 'f', 'r', 'e', 'a'] as const) {
-    const id: unknown = (value as Message)[key];
-    if (id !== undefined && typeof id !== 'number')
-      throw new RubbishError(`saw the ${key} ${typeof id} in a message`);
-  }
-  const { m } = value as { m?: unknown };
-  if (m !== undefined && typeof m !== 'string')
-    throw new RubbishError('saw a name that is no text in a message');
-  return value as Message;
 }
 
 function ignore(): void {}

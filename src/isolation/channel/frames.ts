@@ -40,10 +40,23 @@ export class RubbishError extends Error {}
 /** Header and payload of a frame, to be written one after the other. */
 export function encodeFrame(kind: FrameKind, stream: number, payload: Uint8Array): readonly Uint8Array[] {
   const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt32BE(payload.byteLength, 0);
-  header.writeUInt8(kind, 4);
-  header.writeUInt32BE(stream, 5);
+  writeHeader(header, kind, stream, payload.byteLength);
   return payload.byteLength === 0 ? [header] : [header, payload];
+}
+
+/** A message as a frame, encoded into the one buffer that is written. */
+export function encodeMessage(json: string): Buffer {
+  const length = Buffer.byteLength(json);
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + length);
+  writeHeader(frame, FRAME.MESSAGE, 0, length);
+  frame.write(json, HEADER_BYTES);
+  return frame;
+}
+
+function writeHeader(frame: Buffer, kind: FrameKind, stream: number, length: number): void {
+  frame.writeUInt32BE(length, 0);
+  frame.writeUInt8(kind, 4);
+  frame.writeUInt32BE(stream, 5);
 }
 
 /** Cuts what arrives into frames. */

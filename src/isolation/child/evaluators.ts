@@ -1,8 +1,8 @@
 import { checkVerdict } from '../../pipeline/evaluators.ts';
 import type { Evaluator } from '../../plugin-api/evaluator.ts';
 import type { LlmRequest, LlmResponse } from '../../plugin-api/llm.ts';
-import type { ServedCall } from '../channel/channel.ts';
 import { type PackedError, packError } from '../channel/errors.ts';
+import type { ServedCall } from '../channel/serving.ts';
 
 /** What became of one evaluator. */
 export type Judged = { readonly verdict: unknown } | { readonly error: PackedError };

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Request, RequestHandler, Response } from 'express';
-import type { Channel, ServedCall } from '../channel/channel.ts';
+import type { Channel } from '../channel/channel.ts';
+import type { ServedCall } from '../channel/serving.ts';
 import type { OutgoingStream } from '../channel/streams.ts';
 import type { AnswerHead, CrossingBody, CrossingRequest, HandedOn, HttpOutcome } from '../protocol.ts';
 import { answerThrough, isWrapped, refuseReplaced } from './answer-relay.ts';
@@ -37,7 +38,7 @@ export function runRemote(
     call.emit('next', next);
     return answer;
   };
-  return new Exchange(messages, request, { onLate, relay }).run(handler, call.signal);
+  return new Exchange(messages, request, { onLate, relay }).run(handler, call);
 }
 
 /** What an exchange needs of the gateway, besides its messages. */
@@ -65,9 +66,9 @@ class Exchange {
     this.#givenBody = messages.req.body;
   }
 
-  run(handler: RequestHandler, signal: AbortSignal): Promise<HttpOutcome> {
+  run(handler: RequestHandler, call: ServedCall): Promise<HttpOutcome> {
     const { req, res, socket } = this.#messages;
-    signal.addEventListener('abort', () => socket.destroy(), { once: true });
+    call.whenGivenUp(() => socket.destroy());
     res.once('finish', () => {
       const answer = socket.body?.whole() ?? null;
       this.#settle(answer === null ? {} : { answer });

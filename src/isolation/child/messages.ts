@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 import { Duplex, type Readable } from 'node:stream';
 import express from 'express';
 import { createApp } from '../../http/app.ts';
+import type { PackedBytes } from '../channel/bytes.ts';
+import { unpackBytes } from '../channel/bytes.ts';
 import type { AnswerHead, CrossingBody, CrossingRequest } from '../protocol.ts';
 import type { AnswerSink } from './answer-sink.ts';
 
@@ -91,7 +93,8 @@ export class RemoteRequest extends IncomingMessage {
     this.rawHeaders = Object.entries(request.headers).flatMap(([name, value]) => [name, String(value)]);
     [this.httpVersionMajor = 1, this.httpVersionMinor = 1] = request.httpVersion.split('.').map(Number);
     // On the object itself: Express replaces the prototype when a whole application is mounted.
-    this._read = request.stream !== null ? readOnce(this, openBody) : endAtOnce;
+    if (request.unread !== undefined) this._read = giveAtOnce(request.unread);
+    else this._read = request.stream !== null ? readOnce(this, openBody) : endAtOnce;
     this.complete = request.stream === null;
   }
 }
@@ -196,6 +199,13 @@ function readOnce(req: RemoteRequest, openBody: MessagePorts['openBody']): () =>
       req.push(null);
     });
     body.on('error', () => req.destroy());
+  };
+}
+
+function giveAtOnce(unread: PackedBytes): (this: IncomingMessage) => void {
+  return function (this: IncomingMessage) {
+    this.push(unpackBytes(unread));
+    this.push(null);
   };
 }
 

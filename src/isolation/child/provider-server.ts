@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { EmbeddingModelV4, LanguageModelV4 } from '@ai-sdk/provider';
 import type { Provider, ProviderDeployment } from '../../plugin-api/provider.ts';
-import type { Channel, ServedCall } from '../channel/channel.ts';
+import type { Channel } from '../channel/channel.ts';
 import { fromRich, toRich } from '../channel/rich.ts';
+import type { ServedCall } from '../channel/serving.ts';
 import type { CrossingDeployment, CrossingLlmRequest } from '../protocol.ts';
 import { LlmRequests } from './llm-requests.ts';
 

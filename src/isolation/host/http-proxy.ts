@@ -1,5 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
-import { unpackBytes } from '../channel/bytes.ts';
+import { MAX_PACKED_BYTES, type PackedBytes, packBytes, unpackBytes } from '../channel/bytes.ts';
 import type { Channel } from '../channel/channel.ts';
 import type {
   AnswerHead,
@@ -25,7 +25,10 @@ export function proxyHandler(
   index: number,
 ): RequestHandler {
   return async (req, res, next) => {
-    const handedOn = await new Crossing(await connect(), req, res, next).run(method, index);
+    const channel = await connect();
+    // Middleware leaves bodies to others as a rule, and asks when it does not.
+    const unread = method === 'route' && hasUnreadBody(req) ? peek(req) : undefined;
+    const handedOn = await new Crossing(channel, req, res, next, unread).run(method, index);
     if (handedOn === null) return;
     apply(handedOn, req, res);
     next();
@@ -37,36 +40,46 @@ class Crossing {
   readonly #req: GatewayRequest;
   readonly #res: Response;
   readonly #next: NextFunction;
+  readonly #unread: PackedBytes | undefined;
   readonly #stream: number | null;
   readonly #relayStream: number;
   #relay: AnswerRelay | null = null;
 
-  constructor(channel: Channel, req: GatewayRequest, res: Response, next: NextFunction) {
+  constructor(
+    channel: Channel,
+    req: GatewayRequest,
+    res: Response,
+    next: NextFunction,
+    unread: PackedBytes | undefined,
+  ) {
     this.#channel = channel;
     this.#req = req;
     this.#res = res;
     this.#next = next;
     this.#relayStream = channel.reserveStream();
-    this.#stream = hasUnreadBody(req) ? channel.reserveStream() : null;
+    this.#unread = unread;
+    // Node drops what nobody has read of a request, but no more when it has been looked at.
+    if (unread !== undefined) res.once('close', () => req.resume());
+    this.#stream = unread === undefined && hasUnreadBody(req) ? channel.reserveStream() : null;
   }
 
   /** `null`: it was answered, or nobody waits for it any more. */
   async run(method: string, index: number): Promise<HandedOn | null> {
-    const gone = new AbortController();
-    const onClose = (): void => gone.abort(new Error('the client has gone'));
+    const params = { index, request: this.#describe() };
+    const { result, giveUp } = this.#channel.start(method, params, this.#onEvent);
+    let isGone = false;
+    const onClose = (): void => {
+      isGone = true;
+      giveUp(new Error('the client has gone'));
+    };
     this.#res.once('close', onClose);
     try {
-      const result = await this.#channel.call(
-        method,
-        { index, request: this.#describe() },
-        { signal: gone.signal, onEvent: this.#onEvent },
-      );
-      const { next = null, answer } = parseOutcome(result);
+      const { next = null, answer } = parseOutcome(await result);
       if (answer !== undefined) this.#answerWhole(answer);
       return next;
     } catch (error) {
       // Whoever hung up, or had its answer already because time was up, waits for nothing.
-      if (gone.signal.aborted) return null;
+      if (isGone) return null;
       this.#relay?.fail(error);
       throw error;
     } finally {
@@ -145,6 +158,7 @@ class Crossing {
       answer: this.#res.getHeaders() as CrossingRequest['answer'],
       status: this.#res.statusCode,
       body: req.body === undefined ? undefined : toCrossing(req.body),
+      unread: this.#unread,
       stream: this.#stream,
       relay: this.#relayStream,
     };
@@ -175,6 +189,20 @@ function hasUnreadBody(req: GatewayRequest): boolean {
   if (req.body !== undefined || req.readableEnded) return false;
   const { 'content-length': length, 'transfer-encoding': encoding } = req.headers;
   return encoding !== undefined || (length !== undefined && length !== '0');
+}
+
+/**
+ * The body, when all of it is here: what a client sends at once is read together with its head. It stays where it is,
+ * for whoever comes next if the plugin hands on.
+ */
+function peek(req: GatewayRequest): PackedBytes | undefined {
+  const { readableLength: length, readableFlowing: isRead } = req;
+  // The parser may have come to the body's end without having said so.
+  const isWhole = req.complete || length === Number(req.headers['content-length']);
+  if (!isWhole || isRead !== null || length === 0 || length > MAX_PACKED_BYTES) return undefined;
+  const bytes: unknown = req.read();
+  req.unshift(bytes);
+  return bytes instanceof Buffer ? packBytes(bytes) : undefined;
 }
 
 function toCrossing(body: unknown): CrossingBody {

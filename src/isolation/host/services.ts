@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { OutboundInit, PluginContext } from '../../plugin-api/context.ts';
 import type { MetricOptions } from '../../plugin-api/metrics.ts';
-import type { Channel, ServedCall } from '../channel/channel.ts';
+import type { Channel } from '../channel/channel.ts';
 import { RubbishError } from '../channel/frames.ts';
+import type { ServedCall } from '../channel/serving.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
