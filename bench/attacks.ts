@@ -52,6 +52,10 @@ interface Run {
 }
 
 const [seconds = '3', ...chosen] = process.argv.slice(2);
+if (!(Number(seconds) > 0)) {
+  console.error(`saw ${JSON.stringify(seconds)} as the seconds per attack, expected a number above 0`);
+  process.exit(64);
+}
 const dir = mkdtempSync(join(tmpdir(), 'routeiq-attacks-'));
 try {
   const gateway = await startGateway();
