@@ -58,8 +58,9 @@ export class Timeline {
     this.#plugins.push({ plugin, phase, ms });
   }
 
+  /** What has been charged so far: whoever holds it does not see what is charged later, and cannot change it. */
   get plugins(): readonly PluginCost[] {
-    return this.#plugins ?? NONE;
+    return this.#plugins === null ? NONE : Object.freeze(this.#plugins.map(copyOf));
   }
 
   /** The value of a `Server-Timing` header (W3C Server Timing, "The Server-Timing Header Field"). */
@@ -70,6 +71,10 @@ export class Timeline {
     );
     return [...steps, `wait;dur=${this.#waitedInAllMs.toFixed(3)}`, ...plugins].join(', ');
   }
+}
+
+function copyOf(cost: PluginCost): PluginCost {
+  return Object.freeze({ ...cost });
 }
 
 /** The timelines of the requests that are being served, for those who only know a request's id. */
