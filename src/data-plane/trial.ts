@@ -4,6 +4,7 @@ import type { LlmPhases } from '../pipeline/types.ts';
 import type { LlmUsage } from '../plugin-api/llm.ts';
 import type { RouteDecision } from '../plugin-api/routing.ts';
 import { toClientError } from '../wire/error-response.ts';
+import { NO_DEPLOYMENT } from '../wire/headers.ts';
 import type { Call } from './call.ts';
 import { deliverStream } from './deliver.ts';
 import { EventQueue } from './event-queue.ts';
@@ -170,6 +171,7 @@ export class Trial {
   async #try(call: Call, choice: Choice, pass: Pass): Promise<Routed | null | UpstreamFailure> {
     const { deployment } = choice;
     if (call.llm.onRoute !== null) await this.#announce(call, call.llm.onRoute, choice, pass);
+    const { candidate: lastTried } = call;
     call.answer.attempts++;
     call.answer.deployment = deployment.candidate.id;
     call.candidate = deployment.candidate;
@@ -206,8 +208,10 @@ export class Trial {
     }
     const failure = outcome.kind === 'failed' ? outcome.failure : null;
     if (failure?.retry === 'unfit') {
-      // Nothing was sent: it was no attempt.
+      // Nothing was sent: it was no attempt, and the deployment had no part in the call.
       call.answer.attempts--;
+      call.answer.deployment = lastTried?.id ?? NO_DEPLOYMENT;
+      call.candidate = lastTried;
       this.#router.judge(deployment, pass, null);
       return failure;
     }

@@ -65,6 +65,8 @@ describe('a group whose deployments speak different dialects', () => {
     assert.equal(response.status, 400);
     const { error } = (await response.json()) as { error: { param: string } };
     assert.equal(error.param, 'seed');
+    assert.equal(response.headers.get('x-llmrouter-deployment'), 'none');
+    assert.equal(response.headers.get('x-llmrouter-attempts'), '0');
     assert.equal(upstream.requests.length, 0);
   });
 });
