@@ -23,7 +23,11 @@ export class TraceIds {
   readonly #stock: Buffer = Buffer.alloc(STOCK_BYTES);
   #at: number = STOCK_BYTES;
 
-  /** Hexadecimal digits in lower case. @param bytes at most 4096 */
+  /**
+   * Hexadecimal digits in lower case.
+   *
+   * @param bytes how many random bytes they stand for; at most 4096
+   */
   take(bytes: number): string {
     if (this.#at + bytes > STOCK_BYTES) {
       randomFillSync(this.#stock);

@@ -100,8 +100,10 @@ function usageIn(latin1: string): unknown {
   const found = latin1.lastIndexOf(USAGE);
   if (found === -1) return null;
   const start = latin1.indexOf('{', found + USAGE.length);
+  if (start === -1) return null;
   try {
-    return JSON.parse(latin1.slice(found + USAGE.length, start === -1 ? start : endOfObject(latin1, start)));
+    // From the colon on: what stands between it and the brace must be nothing but white space.
+    return JSON.parse(latin1.slice(found + USAGE.length, endOfObject(latin1, start)));
   } catch {
     // `null`, another value that counts nothing, or no JSON.
     return null;
