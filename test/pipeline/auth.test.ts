@@ -42,6 +42,28 @@ describe('the auth phase', () => {
     assert.deepEqual(answer, { id: 'b' });
   });
 
+  it('gives a frozen copy of whatever can be copied, and lets nobody in with what cannot', async () => {
+    const since = new Date(0);
+    const given: Record<string, unknown> = { id: 'a', teams: [{ name: 'x' }], since, none: undefined };
+    const plain = { id: 'a', teams: [{ name: 'x' }] };
+    const endless: Record<string, unknown> = { id: 'c' };
+    endless.self = endless;
+    const copy = (await auth(provider('a', () => given))()) as typeof given;
+    const copied = (await auth(provider('a', () => plain))()) as typeof plain;
+    assert.deepEqual([copy, copied], [given, plain]);
+    assert.notEqual(copy.since, since);
+    plain.teams[0] = { name: 'changed' };
+    assert.equal(copied.teams[0]?.name, 'x');
+    for (const teams of [copy.teams, copied.teams]) {
+      assert.throws(() => (teams as unknown[]).push('y'), TypeError);
+      assert.throws(() => Object.assign((teams as object[])[0] as object, { name: 'y' }), TypeError);
+    }
+    const circle = (await auth(provider('c', () => endless))()) as typeof endless;
+    assert.equal(circle.self, circle);
+    const uncopied = provider('f', () => ({ id: 'f', call: () => undefined }));
+    await assert.rejects(auth(uncopied)(), { code: 'auth_unavailable' });
+  });
+
   it('answers 401 when nobody knows the client', async () => {
     await assert.rejects(
       auth(
