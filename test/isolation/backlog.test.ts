@@ -1,34 +1,23 @@
 import assert from 'node:assert/strict';
-import { duplexPair } from 'node:stream';
+import { once } from 'node:events';
+import { getDefaultHighWaterMark } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Channel, type ChannelOptions } from '../../src/isolation/channel/channel.ts';
+import { encodeMessage } from '../../src/isolation/channel/frames.ts';
+import { channelAndPipe, channelPair } from './channel-pair.ts';
 
-const LIMITS = { messageBytes: 1_048_576, framesPerSecond: Number.POSITIVE_INFINITY, callsAtOnce: 1_000_000 };
 const COUNT = 30_000;
-
-function pair(options: Pick<ChannelOptions, 'serve' | 'hear'>): { near: Channel; far: Channel } {
-  const [one, other] = duplexPair();
-  const onLost = (reason: Error): void => near.break(reason);
-  const near: Channel = new Channel(one, { side: 0, limits: LIMITS, onLost, ...options });
-  const far = new Channel(other, {
-    side: 1,
-    limits: LIMITS,
-    serve: () => undefined,
-    hear: () => undefined,
-    onLost: () => undefined,
-  });
-  return { near, far };
-}
 
 test('a flood of messages is taken in portions, in its order, and others have their turns between', async () => {
   const heard: unknown[] = [];
   const { promise: all, resolve } = Promise.withResolvers<void>();
-  const { far } = pair({
-    serve: (_method, params) => params,
-    hear: (_notice, params) => {
-      heard.push(params);
-      if (heard.length === COUNT) resolve();
+  const { far } = channelPair({
+    near: {
+      serve: (_method, params) => params,
+      hear: (_notice, params) => {
+        heard.push(params);
+        if (heard.length === COUNT) resolve();
+      },
     },
   });
   for (let n = 0; n < COUNT; n++) far.notify('n', n);
@@ -49,14 +38,35 @@ test('a flood of messages is taken in portions, in its order, and others have th
 
 test('a channel that breaks in the middle of a flood hears nothing more of it', async () => {
   let heard = 0;
-  const { near, far } = pair({
-    serve: () => undefined,
-    hear: () => {
-      heard++;
-      if (heard === 10) near.break(new Error('enough'));
+  const { near, far } = channelPair({
+    near: {
+      hear: () => {
+        heard++;
+        if (heard === 10) near.break(new Error('enough'));
+      },
     },
   });
   for (let n = 0; n < COUNT; n++) far.notify('n', n);
   for (let turn = 0; turn < 50; turn++) await nextTurn();
   assert.equal(heard, 10);
+});
+
+test('who floods has to wait: what has been read and not been taken stays within one read', async () => {
+  let heardBytes = 0;
+  const frame = encodeMessage(JSON.stringify({ m: 'n', p: 'x'.repeat(1000) }));
+  const { pipe } = channelAndPipe({
+    hear: () => {
+      heardBytes += frame.length;
+    },
+  });
+  let sentBytes = 0;
+  let mostWaiting = 0;
+  for (let n = 0; n < COUNT; n++) {
+    sentBytes += frame.length;
+    if (!pipe.write(frame)) await once(pipe, 'drain');
+    mostWaiting = Math.max(mostWaiting, sentBytes - pipe.writableLength - heardBytes);
+  }
+  while (heardBytes < sentBytes) await nextTurn();
+  const aRead = getDefaultHighWaterMark(false) + frame.length;
+  assert.ok(mostWaiting <= 2 * aRead, `${mostWaiting} bytes`);
 });

@@ -2,18 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { toError } from '../../errors.ts';
 import { packError, parseError, unpackError } from './errors.ts';
-import {
-  encodeFrame,
-  encodeMessage,
-  FRAME,
-  type Frame,
-  type FrameKind,
-  FrameReader,
-  RubbishError,
-} from './frames.ts';
+import { FRAME, type Frame, RubbishError } from './frames.ts';
+import { Intake } from './intake.ts';
 import { type Message, parseMessage } from './message.ts';
+import { Outbox } from './outbox.ts';
 import { type ServedCall, Serving } from './serving.ts';
-import { IncomingStream, OutgoingStream } from './streams.ts';
+import { StreamTable } from './stream-table.ts';
+import type { IncomingStream, OutgoingStream } from './streams.ts';
 
 /** Bounds of what the other end may send. */
 export interface ChannelLimits {
@@ -59,8 +54,6 @@ interface Pending {
 }
 
 const RATE_WINDOW_MS = 1000;
-/** What the other end may take of one turn of the loop: its flood must not hold up everybody else. */
-const TURN_MS = 0.25;
 
 /**
  * Calls, notices and streams between two processes, over one duplex stream. The two ends are alike, but for their
@@ -70,31 +63,33 @@ const TURN_MS = 0.25;
 export class Channel {
   readonly #duplex: Duplex;
   readonly #options: ChannelOptions;
-  readonly #reader: FrameReader;
+  readonly #intake: Intake;
+  readonly #outbox: Outbox;
+  readonly #streams: StreamTable;
   readonly #pending = new Map<number, Pending>();
   readonly #serving = new Map<number, Serving>();
-  readonly #incoming = new Map<number, IncomingStream>();
-  readonly #outgoing = new Map<number, OutgoingStream>();
   /** The call that the running code serves. */
   readonly #current = new AsyncLocalStorage<number>();
   readonly #home: Pending['inContext'] = AsyncLocalStorage.snapshot();
   #lastCall = 0;
-  #lastStream: number;
-  #corked = false;
   #broken: Error | null = null;
-  /** Frames that are left to the next turns of the loop; nothing is read meanwhile. */
-  #backlog: Frame[] = [];
-  /** `performance.now()` at which no more frames are taken in this turn of the loop; `null`: none has been so far. */
-  #turnEndsAt: number | null = null;
   #frames = 0;
   #windowStart = 0;
 
   constructor(duplex: Duplex, options: ChannelOptions) {
     this.#duplex = duplex;
     this.#options = options;
-    this.#reader = new FrameReader(options.limits.messageBytes);
-    this.#lastStream = options.side;
-    duplex.on('data', (chunk: Buffer) => this.#onData(chunk));
+    this.#outbox = new Outbox(duplex);
+    this.#streams = new StreamTable({
+      side: options.side,
+      send: this.#outbox.send,
+      count: () => this.#countFrame(),
+    });
+    this.#intake = new Intake(duplex, {
+      messageBytes: options.limits.messageBytes,
+      take: (frame) => this.#onFrame(frame),
+      onRubbish: (reason) => this.#lost(reason),
+    });
     for (const event of ['error', 'close', 'end'])
       duplex.once(event, () => this.#lost(new Error('the channel was closed')));
     // The first one tells enough; unheard, a second would end the process.
@@ -114,7 +109,7 @@ export class Channel {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#pending.set(id, { resolve, reject, onEvent, inContext: AsyncLocalStorage.snapshot() });
     const caller = this.#current.getStore();
-    this.#say(
+    this.#outbox.say(
       caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
     );
     return { result: promise, giveUp: (reason) => this.#giveUp(id, reason) };
@@ -122,23 +117,17 @@ export class Channel {
 
   notify(notice: string, params: unknown): void {
     const caller = this.#current.getStore();
-    this.#say(caller === undefined ? { m: notice, p: params } : { m: notice, p: params, f: caller });
+    this.#outbox.say(caller === undefined ? { m: notice, p: params } : { m: notice, p: params, f: caller });
   }
 
   /** An id for a stream to the other end, which may be opened later. */
   reserveStream(): number {
-    this.#lastStream += 2;
-    return this.#lastStream;
+    return this.#streams.reserve();
   }
 
   /** A stream to the other end, which has to be told its id. */
   open(id: number = this.reserveStream()): OutgoingStream {
-    const stream = new OutgoingStream(id, this.#send, () => this.#outgoing.delete(id));
-    // Whoever writes hears of failures by the pipeline; unheard, they would end the process.
-    stream.on('error', ignore);
-    if (this.#broken === null) this.#outgoing.set(id, stream);
-    else stream.destroy(this.#broken);
-    return stream;
+    return this.#streams.open(id);
   }
 
   /**
@@ -147,17 +136,7 @@ export class Channel {
    * @throws RubbishError when there cannot be one
    */
   accept(id: unknown): IncomingStream {
-    if (
-      typeof id !== 'number' ||
-      !Number.isInteger(id) ||
-      id % 2 === this.#options.side ||
-      this.#incoming.has(id)
-    )
-      throw new RubbishError(`saw ${String(id)} as the id of a stream`);
-    const stream = new IncomingStream(id, this.#send, () => this.#incoming.delete(id));
-    stream.on('error', ignore);
-    this.#incoming.set(id, stream);
-    return stream;
+    return this.#streams.accept(id);
   }
 
   /** Ends the channel, and with it all that is under way. */
@@ -165,10 +144,11 @@ export class Channel {
     if (this.#broken !== null) return;
     this.#broken = reason;
     this.#duplex.destroy();
+    this.#intake.stop();
+    this.#outbox.close();
     for (const { reject } of this.#pending.values()) reject(reason);
     for (const call of this.#serving.values()) call.giveUp(reason);
-    for (const stream of [...this.#incoming.values()]) stream.takeFailure(reason.message);
-    for (const stream of [...this.#outgoing.values()]) stream.destroy(reason);
+    this.#streams.break(reason);
     this.#pending.clear();
     this.#serving.clear();
   }
@@ -181,84 +161,13 @@ export class Channel {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
-    this.#say({ a: id });
+    this.#outbox.say({ a: id });
     pending.reject(reason);
   }
 
-  #onData(chunk: Buffer): void {
-    const isBehind = this.#backlog.length > 0;
-    try {
-      this.#reader.push(chunk, (frame) => {
-        if (this.#backlog.length > 0 || !this.#hasTime()) this.#backlog.push(frame);
-        else this.#onFrame(frame);
-      });
-    } catch (error) {
-      this.#lost(toError(error));
-    }
-    if (isBehind || this.#backlog.length === 0) return;
-    this.#duplex.pause();
-    setImmediate(() => this.#onBacklog());
-  }
-
-  #onBacklog(): void {
-    if (this.#broken !== null) return;
-    let taken = 0;
-    try {
-      for (const frame of this.#backlog) {
-        if (!this.#hasTime()) break;
-        taken++;
-        this.#onFrame(frame);
-      }
-    } catch (error) {
-      this.#lost(toError(error));
-    }
-    this.#backlog = this.#backlog.slice(taken);
-    if (this.#backlog.length === 0) this.#duplex.resume();
-    else setImmediate(() => this.#onBacklog());
-  }
-
-  /** Whether another frame may be taken in this turn of the loop, in however many chunks they come. */
-  #hasTime(): boolean {
-    const now = performance.now();
-    if (this.#turnEndsAt === null) {
-      this.#turnEndsAt = now + TURN_MS;
-      setImmediate(Channel.#endTurn, this);
-    }
-    return now <= this.#turnEndsAt;
-  }
-
-  static #endTurn(channel: Channel): void {
-    channel.#turnEndsAt = null;
-  }
-
   #onFrame(frame: Frame): void {
-    if (this.#broken !== null) return;
-    switch (frame.kind) {
-      case FRAME.MESSAGE:
-        this.#onMessage(parseMessage(frame.payload));
-        break;
-      case FRAME.CREDIT:
-        if (frame.payload.length !== 4) throw new RubbishError('saw a credit that is no number');
-        this.#countFrame();
-        this.#outgoing.get(frame.stream)?.addCredit(frame.payload.readUInt32BE());
-        break;
-      case FRAME.CANCEL:
-        this.#outgoing.get(frame.stream)?.destroy();
-        break;
-      default:
-        this.#onStreamFrame(frame);
-    }
-  }
-
-  #onStreamFrame({ kind, stream: id, payload }: Frame): void {
-    const stream = this.#incoming.get(id);
-    // Of a stream that was given up: the writer may not know yet.
-    if (stream === undefined) this.#countFrame();
-    else if (kind === FRAME.DATA) {
-      if (payload.length < 512) this.#countFrame();
-      stream.takeChunk(payload);
-    } else if (kind === FRAME.END) stream.takeEnd();
-    else stream.takeFailure(payload.toString('utf8', 0, 1000));
+    if (frame.kind === FRAME.MESSAGE) this.#onMessage(parseMessage(frame.payload));
+    else this.#streams.take(frame);
   }
 
   #onMessage(message: Message): void {
@@ -302,44 +211,17 @@ export class Channel {
   }
 
   async #serve(id: number, method: string, params: unknown): Promise<void> {
-    const call = new Serving((event, value) => this.#say({ e: id, m: event, p: value }));
+    const call = new Serving((event, value) => this.#outbox.say({ e: id, m: event, p: value }));
     this.#serving.set(id, call);
     try {
       const value = await this.#current.run(id, this.#options.serve, method, params, call);
-      if (!call.isGivenUp) this.#say({ r: id, p: value });
+      if (!call.isGivenUp) this.#outbox.say({ r: id, p: value });
     } catch (thrown) {
       if (thrown instanceof RubbishError) this.#lost(thrown);
-      else if (!call.isGivenUp) this.#say({ r: id, x: packError(thrown) });
+      else if (!call.isGivenUp) this.#outbox.say({ r: id, x: packError(thrown) });
     } finally {
       this.#serving.delete(id);
     }
-  }
-
-  /** @throws what JSON cannot carry */
-  #say(message: Message): void {
-    const frame = encodeMessage(JSON.stringify(message));
-    if (this.#broken !== null) return;
-    this.#cork();
-    this.#duplex.write(frame);
-  }
-
-  readonly #send = (kind: FrameKind, stream: number, payload: Uint8Array): void => {
-    if (this.#broken !== null) return;
-    this.#cork();
-    for (const part of encodeFrame(kind, stream, payload)) this.#duplex.write(part);
-  };
-
-  /** All that is sent in one turn of the loop goes out as one write. */
-  #cork(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#duplex.cork();
-    process.nextTick(Channel.#uncork, this);
-  }
-
-  static #uncork(channel: Channel): void {
-    channel.#corked = false;
-    channel.#duplex.uncork();
   }
 
   #countFrame(): void {
