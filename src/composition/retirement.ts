@@ -84,6 +84,8 @@ export class Retirement {
       // It would keep the version in memory until then.
       clearTimeout(this.#trials.get(record));
       this.#trials.delete(record);
+      // Its modules stay in memory, and with them whatever the plugin has kept of its context.
+      record.bag = null;
       const { owner } = record;
       watchdog.forget(containment.spotlight.enroll(owner));
       containment.disown(owner);

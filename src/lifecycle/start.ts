@@ -6,6 +6,7 @@ import type { PluginContext } from '../plugin-api/context.ts';
 import type { Plugin } from '../plugin-api/plugin.ts';
 import { type StepTimer, UNTIMED } from '../telemetry/boot-timer.ts';
 import { PluginAbortError } from './abort.ts';
+import { endSignal } from './end-signal.ts';
 import { startupOutcome } from './failure-mode.ts';
 import type { PluginReason, PluginRecord } from './record.ts';
 import type { PluginRegistry } from './registry.ts';
@@ -119,7 +120,7 @@ export class Starter {
       const call = containment.call(site, null, () => plugin.startup(registrar.app, context));
       await unlessStopped(stopping, record.name, call);
     } catch (error) {
-      containment.runAs({ owner, phase: 'startup', requestId: null }, () => abort.abort());
+      endSignal(containment, owner, 'startup', abort);
       release(record.name);
       throw error;
     } finally {

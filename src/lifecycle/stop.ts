@@ -1,6 +1,7 @@
 import type { Logger } from 'winston';
 import { type Containment, ignoreResult } from '../containment/containment.ts';
 import { toError } from '../errors.ts';
+import { endSignal } from './end-signal.ts';
 import type { PluginRecord, RunningPlugin } from './record.ts';
 import type { PluginRegistry } from './registry.ts';
 
@@ -34,9 +35,7 @@ export async function stopInReverse(
 }
 
 async function stopOne(options: StopperOptions, record: PluginRecord, running: RunningPlugin): Promise<void> {
-  const { containment } = options;
-  // Listeners are the plugin's code: what they throw has to be blamed on it.
-  containment.runAs({ owner: record.owner, phase: 'shutdown', requestId: null }, () => running.abort.abort());
+  endSignal(options.containment, record.owner, 'shutdown', running.abort);
   await shutdown(options, record, running);
   await closeStorage(options, record);
   record.running = null;

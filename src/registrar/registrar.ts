@@ -48,40 +48,48 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
   return { app: builder.app, close: () => builder.close() };
 }
 
+/** Where a plugin's registrations go. */
+type Target = Pick<RegistrarOptions, 'bag' | 'claimRoutes' | 'names'>;
+
+/** One call of the facade: what it was given, and where it goes. */
+type Effect = (target: Target, ...values: unknown[]) => void;
+
 class RegistrarBuilder {
   readonly app: PluginApp;
-  readonly #options: RegistrarOptions;
+  readonly #policy: Pick<RegistrarOptions, 'plugin' | 'declared' | 'allowed'>;
   readonly #check: ArgumentChecks;
-  #open = true;
+  /** `null` once closed: a plugin that keeps the facade must not keep a whole generation of plugins with it. */
+  #target: Target | null;
 
-  constructor(options: RegistrarOptions) {
-    this.#options = options;
-    this.#check = new ArgumentChecks(options.plugin);
+  constructor({ plugin, declared, allowed, bag, claimRoutes, names }: RegistrarOptions) {
+    this.#policy = { plugin, declared, allowed };
+    this.#target = { bag, claimRoutes, names };
+    this.#check = new ArgumentChecks(plugin);
     this.app = this.#facade();
   }
 
   close(): void {
-    this.#open = false;
+    this.#target = null;
   }
 
   #facade(): PluginApp {
-    const { bag, names, plugin } = this.#options;
+    const { plugin } = this.#policy;
     const check = this.#check;
     const guarded = this.#guarded.bind(this);
     const app: PluginApp = Object.freeze({
       ...this.#routeMethods(),
-      mount: guarded('mount()', 'ROUTES', (path, router) => {
-        this.#addRoutes('mount', 'mount()', path, [router]);
+      mount: guarded('mount()', 'ROUTES', (target, path, router) => {
+        this.#addRoutes(target, 'mount', 'mount()', path, [router]);
       }),
-      use: guarded('use()', 'MIDDLEWARE', (...values) => {
+      use: guarded('use()', 'MIDDLEWARE', ({ bag }, ...values) => {
         const { paths, handlers } = check.middleware('use()', values);
         for (const handler of handlers)
           bag.middleware.push({ path: paths.length === 0 ? null : paths, handler });
       }),
-      llm: guarded('llm()', 'MIDDLEWARE', (hooks) => {
+      llm: guarded('llm()', 'MIDDLEWARE', ({ bag }, hooks) => {
         bag.hooks.push(check.methods<LlmHooks>('llm()', hooks, [], LLM_HOOKS));
       }),
-      routingStrategy: guarded('routingStrategy()', 'ROUTING_STRATEGY', (name, strategy) => {
+      routingStrategy: guarded('routingStrategy()', 'ROUTING_STRATEGY', ({ bag, names }, name, strategy) => {
         const checked = check.methods<RoutingStrategy>(
           'routingStrategy()',
           strategy,
@@ -92,28 +100,28 @@ class RegistrarBuilder {
         names.claim('routing strategy', key, plugin);
         bag.strategies.set(key, checked);
       }),
-      toolRuntime: guarded('toolRuntime()', 'TOOL_RUNTIME', (runtime) => {
+      toolRuntime: guarded('toolRuntime()', 'TOOL_RUNTIME', ({ bag }, runtime) => {
         bag.toolRuntimes.push(
           check.methods<ToolRuntime>('toolRuntime()', runtime, ['listTools', 'callTool'], []),
         );
       }),
-      evaluator: guarded('evaluator()', 'EVALUATOR', (evaluator) => {
+      evaluator: guarded('evaluator()', 'EVALUATOR', ({ bag }, evaluator) => {
         bag.evaluators.push(this.#evaluator(evaluator));
       }),
-      exporter: guarded('exporter()', 'OBSERVABILITY_EXPORTER', (exporter) => {
+      exporter: guarded('exporter()', 'OBSERVABILITY_EXPORTER', ({ bag }, exporter) => {
         bag.exporters.push(this.#named<Exporter>('exporter()', exporter, ['export'], ['flush']));
       }),
-      authProvider: guarded('authProvider()', 'AUTH_PROVIDER', (provider) => {
+      authProvider: guarded('authProvider()', 'AUTH_PROVIDER', ({ bag }, provider) => {
         bag.authProviders.push(this.#authProvider(provider));
       }),
-      storageBackend: guarded('storageBackend()', 'STORAGE_BACKEND', (backend) => {
+      storageBackend: guarded('storageBackend()', 'STORAGE_BACKEND', ({ bag, names }, backend) => {
         const checked = check.methods<StorageBackend>('storageBackend()', backend, STORAGE_METHODS, [
           'close',
         ]);
         names.claim('storage backend', 'the gateway', plugin);
         bag.storageBackend = checked;
       }),
-      provider: guarded('provider()', 'PROVIDER', (name, provider) => {
+      provider: guarded('provider()', 'PROVIDER', ({ bag, names }, name, provider) => {
         const checked = this.#provider(provider);
         const key = check.name('provider()', name);
         names.claim('provider', key, plugin);
@@ -126,32 +134,32 @@ class RegistrarBuilder {
   #routeMethods(): Record<RouteMethodName, RouteMethod> {
     const entries = ROUTE_METHODS.map((method) => [
       method,
-      this.#guarded(`${method}()`, 'ROUTES', (path, ...handlers) => {
-        this.#addRoutes(method, `${method}()`, path, handlers);
+      this.#guarded(`${method}()`, 'ROUTES', (target, path, ...handlers) => {
+        this.#addRoutes(target, method, `${method}()`, path, handlers);
       }),
     ]);
     return Object.fromEntries(entries) as Record<RouteMethodName, RouteMethod>;
   }
 
   /** Every registrar call goes through here: open, capability, and only then the effect. */
-  #guarded(call: string, capability: PluginCapability, effect: (...values: unknown[]) => void) {
+  #guarded(call: string, capability: PluginCapability, effect: Effect) {
     return (...values: unknown[]): PluginApp => {
-      this.#requireOpen(call);
+      const target = this.#requireOpen(call);
       this.#requireCapability(call, capability);
-      effect(...values);
+      effect(target, ...values);
       return this.app;
     };
   }
 
-  #requireOpen(call: string): void {
-    if (this.#open) return;
-    const { plugin } = this.#options;
+  #requireOpen(call: string): Target {
+    if (this.#target !== null) return this.#target;
+    const { plugin } = this.#policy;
     const message = `Plugin "${plugin}": ${call} was called after startup; plugins register during startup() only`;
     throw new PluginLoadError(message, { plugin });
   }
 
   #requireCapability(call: string, capability: PluginCapability): void {
-    const { plugin, declared, allowed } = this.#options;
+    const { plugin, declared, allowed } = this.#policy;
     if (declared !== null && !declared.includes(capability)) {
       throw new CapabilityError(
         'capability_not_declared',
@@ -170,14 +178,15 @@ class RegistrarBuilder {
 
   /** Checks and claims every path before the first is added: a conflict leaves nothing behind. */
   #addRoutes(
+    { bag, claimRoutes }: Target,
     method: RouteContribution['method'],
     call: string,
     path: unknown,
     values: readonly unknown[],
   ): void {
     const { paths, handlers } = this.#check.route(call, path, values);
-    this.#options.claimRoutes(method, paths);
-    for (const each of paths) this.#options.bag.routes.push({ method, path: each, handlers });
+    claimRoutes(method, paths);
+    for (const each of paths) bag.routes.push({ method, path: each, handlers });
   }
 
   #named<T extends { readonly name: string }>(

@@ -111,6 +111,7 @@ export class IsolatedPlugin {
 
   /** It is not going to be started here. */
   giveUp(): void {
+    clearTimeout(this.#patience);
     this.#waiting?.kill(new Error('it was not started'));
   }
 
