@@ -34,7 +34,12 @@ const CHECK_MS = 200;
 /** A successor takes about so long to come up on a busy machine. */
 const NOTICE_MS = 3000;
 const PAGE_BYTES = 4096;
-const CHANNEL_LIMITS = { messageBytes: 33_554_432, framesPerSecond: 50_000, callsAtOnce: 4096 };
+const CHANNEL_LIMITS = {
+  messageBytes: 33_554_432,
+  framesPerSecond: 50_000,
+  callsAtOnce: 4096,
+  loopShare: 0.25,
+};
 /** A line that is longer is cut: it is for people. */
 const OUTPUT_BYTES = 8192;
 const OUTPUT_PAUSE_MS = 20;
