@@ -25,6 +25,7 @@ const ATTACKS = [
   'abort',
   'chdir',
   'globals',
+  'priority',
   'object-prototype',
   'environment',
   'fork-bomb',

@@ -56,6 +56,7 @@ const HARMLESS: Readonly<Record<string, unknown>> = {
   throws: null,
   'throws-late': { got: 'thrown later' },
   'fork-bomb': { got: ['ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED'] },
+  priority: { got: true },
   'other-environment': { refused: 'ERR_ACCESS_DENIED' },
   'dial?host=127.0.0.1&port=%PORT': { got: 'ERR_ACCESS_DENIED' },
   'dial?host=169.254.169.254&port=80': { got: 'ERR_ACCESS_DENIED' },
