@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 
 /**
- * How far plugins' processes stand back when the processor is wanted (sched(7)). Measured: 0 lets an endless loop more
- * than double the time of other requests on two cores, 10 is felt in the plugin's own calls.
+ * How far plugins' processes stand back when the processor is wanted (sched(7)). At 0 or 5 an endless loop can double
+ * the time of other requests on two cores. The plugin's own calls do not feel it: who calls waits for them.
  */
-export const NICENESS = 5;
+export const NICENESS = 10;
 
 /**
  * Lets the session of a plugin's process stand back too. Where the kernel shares the processor out by sessions
