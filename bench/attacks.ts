@@ -21,6 +21,7 @@ const ATTACKS = [
   'native',
   'heap',
   'buffers',
+  'leak',
   'exit',
   'abort',
   'chdir',
