@@ -14,6 +14,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   contributions: ['plugin-api'],
   wire: ['errors', 'plugin-api'],
   net: ['errors', 'plugin-api'],
+  http1: [],
   storage: ['errors', 'plugin-api'],
   telemetry: ['errors', 'plugin-api', 'containment'],
   containment: ['errors', 'plugin-api'],

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RESERVED_FIELDS } from '../http1/request-head.ts';
 import { likely } from './env-name.ts';
 import { amount, name, seconds, toMs, whole } from './fields.ts';
 import type { ConfigFile } from './file.ts';
@@ -42,7 +43,10 @@ const apiVersion = z
   .regex(/^[\w.-]+$/, API_VERSION);
 
 const headers = z.record(
-  z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, HEADERS),
+  z
+    .string()
+    .regex(/^[\w!#$%&'*+.^`|~-]+$/, HEADERS)
+    .refine(isSendable, 'headers that do not belong to the connection or to the framing of the body'),
   z
     .union([z.string(), z.number(), z.boolean()], HEADERS)
     .transform(String)
@@ -177,6 +181,12 @@ function toDeployment(
 /** As in LiteLLM, a name without a provider says by itself whose model it is. */
 function providerOf(model: string): string {
   return model.startsWith('claude') ? 'anthropic' : 'openai';
+}
+
+/** `host` may be another one than that of the address. */
+function isSendable(name: string): boolean {
+  const field = name.toLowerCase();
+  return field === 'host' || !RESERVED_FIELDS.has(field);
 }
 
 // Two spellings of one header would be sent twice.

@@ -130,17 +130,18 @@ export function parseEvents(bytes: Buffer): SseEvent[] {
 }
 
 /**
- * True when the data of an event in `bytes` (whole events only) is neither JSON nor `[DONE]`. Runs on every read of a
- * relayed stream: a line that begins and ends as a JSON object is taken for one, and only another one is parsed.
+ * Where the first event in `bytes` (whole events only) begins whose data is neither JSON nor `[DONE]`; -1 when there is
+ * none. Runs on every read of a relayed stream: a line that begins and ends as a JSON object is taken for one, and only
+ * another one is parsed.
  */
-export function hasBrokenData(bytes: Buffer): boolean {
+export function brokenDataAt(bytes: Buffer): number {
   for (let at = 0; at < bytes.length; ) {
     const found = bytes.indexOf(LF, at);
     const end = found === -1 ? bytes.length : found;
-    if (bytes[at] === LETTER_D && !looksLikeJson(bytes, at, end)) return parseEvents(bytes).some(isBroken);
+    if (bytes[at] === LETTER_D && !looksLikeJson(bytes, at, end)) return firstBroken(bytes);
     at = end + 1;
   }
-  return false;
+  return -1;
 }
 
 /**
@@ -159,6 +160,11 @@ function looksLikeJson(bytes: Buffer, start: number, end: number): boolean {
   const brace = bytes[start + 5] === SPACE ? start + 6 : start + 5;
   const last = bytes[end - 1] === CR ? end - 2 : end - 1;
   return bytes[brace] === OPEN_BRACE && bytes[brace + 1] === QUOTE && bytes[last] === CLOSE_BRACE;
+}
+
+function firstBroken(bytes: Buffer): number {
+  const broken = parseEvents(bytes).find(isBroken);
+  return broken === undefined ? -1 : broken.raw.byteOffset - bytes.byteOffset;
 }
 
 function isBroken({ data }: SseEvent): boolean {

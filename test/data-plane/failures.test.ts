@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { RoutingConfig } from '../../src/config/types.ts';
-import { hasBrokenData } from '../../src/data-plane/sse.ts';
+import { brokenDataAt } from '../../src/data-plane/sse.ts';
 import type { RouteLoad, RouteResult } from '../../src/plugin-api/routing.ts';
 import {
   chat,
@@ -299,8 +299,10 @@ describe('a stream with an event that is no JSON', () => {
     fc.assert(
       fc.property(fc.json(), fc.boolean(), eol, (text, hasSpace, end) => {
         const event = `event: x${end}: note${end}data:${hasSpace ? ' ' : ''}${text}${end}${end}`;
-        assert.equal(hasBrokenData(Buffer.from(event)), false);
-        assert.equal(hasBrokenData(Buffer.from(event.replace(text, `${text}]`))), true);
+        assert.equal(brokenDataAt(Buffer.from(event)), -1);
+        const broken = event.replace(text, `${text}]`);
+        assert.equal(brokenDataAt(Buffer.from(broken)), 0);
+        assert.equal(brokenDataAt(Buffer.from(event + broken)), Buffer.byteLength(event));
       }),
     );
   });

@@ -1,5 +1,5 @@
-import type { Dispatcher } from 'undici';
 import { type ErrorCode, GatewayError, toError } from '../../errors.ts';
+import type { ResponseController } from '../../http1/types.ts';
 import { mediaType } from '../../wire/headers.ts';
 import { isObject, type JsonObject } from '../json-value.ts';
 import { DONE, EventCutter, MAX_EVENT_BYTES, parseEvents } from '../sse.ts';
@@ -50,11 +50,11 @@ export class Transcoder implements AnswerHandler {
     this.#decoder = options.target.decoder();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: ResponseController): void {
     this.#handler.onRequestStart(controller);
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
+  onResponseStart(controller: ResponseController, status: number, headers: AnswerHeaders): void {
     this.#status = status;
     const type = mediaType(headers['content-type']);
     if (status >= 200 && status < 300) this.#mode = type === 'text/event-stream' ? 'events' : 'json';
@@ -62,19 +62,19 @@ export class Transcoder implements AnswerHandler {
     this.#handler.onResponseStart(controller, status, headers);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: ResponseController, chunk: Buffer): void {
     if (this.#mode === 'events') this.#pushEvents(controller, chunk);
     else if (this.#mode === 'json') this.#collect(chunk);
     else this.#handler.onResponseData(controller, chunk);
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
+  onResponseEnd(controller: ResponseController): void {
     if (this.#mode === 'json') this.#endJson(controller);
     if (this.#mode === 'events') this.#endEvents(controller);
     if (this.#mode !== 'failed') this.#handler.onResponseEnd(controller);
   }
 
-  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(controller: ResponseController, error: Error): void {
     if (this.#mode === 'events') this.#endEvents(controller);
     this.#handler.onResponseError(controller, error);
   }
@@ -83,14 +83,14 @@ export class Transcoder implements AnswerHandler {
     this.#handler.reject(failure);
   }
 
-  #pushEvents(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  #pushEvents(controller: ResponseController, chunk: Buffer): void {
     const events = this.#cutter.push(chunk);
     if (events !== null) this.#translate(controller, events);
     else if (this.#cutter.pendingBytes > MAX_EVENT_BYTES) this.#fail('sent an event that is too large');
   }
 
   /** All that is missing behind the last event may be its blank line. */
-  #endEvents(controller: Dispatcher.DispatchController): void {
+  #endEvents(controller: ResponseController): void {
     const rest = this.#cutter.rest();
     if (rest !== null && !this.#body.finished) {
       this.#translate(controller, Buffer.concat([rest, BLANK_LINE]), false);
@@ -98,7 +98,7 @@ export class Transcoder implements AnswerHandler {
   }
 
   /** @param whole `false`: what is left at the end may be half an event */
-  #translate(controller: Dispatcher.DispatchController, events: Buffer, whole = true): void {
+  #translate(controller: ResponseController, events: Buffer, whole = true): void {
     const bytes = this.#try(() => {
       const parts: StreamPart[] = [];
       for (const { data } of parseEvents(events)) {
@@ -123,7 +123,7 @@ export class Transcoder implements AnswerHandler {
   }
 
   /** A whole answer is a stream that comes at once. */
-  #endJson(controller: Dispatcher.DispatchController): void {
+  #endJson(controller: ResponseController): void {
     const answer = this.#try(() => {
       const json = parseObject(Buffer.concat(this.#chunks).toString());
       if (json === null) throw new UnusableAnswer('answered with something that is no complete JSON object');

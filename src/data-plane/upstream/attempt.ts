@@ -1,6 +1,6 @@
-import type { Dispatcher } from 'undici';
+import type { ResponseController } from '../../http1/types.ts';
 import { isJsonType, mediaType } from '../../wire/headers.ts';
-import { EventCutter, hasBrokenData, MAX_EVENT_BYTES } from '../sse.ts';
+import { brokenDataAt, EventCutter, MAX_EVENT_BYTES } from '../sse.ts';
 import type { StreamShape, Surface } from '../surface/surface.ts';
 import {
   fromErrorStatus,
@@ -41,7 +41,7 @@ type Phase = 'waiting' | 'json' | 'held' | 'streaming' | 'bytes' | 'error' | 'ov
 
 /**
  * One try at one deployment: takes an upstream's answer as it comes and decides what it is. It is the handler that
- * undici writes to, so that bytes go from socket to socket without a stream or a promise in between; one object per
+ * the HTTP client writes to, so that bytes go from socket to socket without a stream or a promise in between; one object per
  * try, always of one shape.
  */
 export class Attempt implements AnswerHandler {
@@ -65,7 +65,7 @@ export class Attempt implements AnswerHandler {
   /** `performance.now()` at which the attempt has failed. */
   #dueAt: number;
   #phase: Phase = 'waiting';
-  #controller: Dispatcher.DispatchController | null = null;
+  #controller: ResponseController | null = null;
   #headers: AnswerHeaders = {};
   #chunks: Buffer[] = [];
   #length = 0;
@@ -115,13 +115,13 @@ export class Attempt implements AnswerHandler {
     this.#timer = setTimeout(tick, isWaiting ? Math.min(leftMs, this.#keepAliveMs) : leftMs, this);
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: ResponseController): void {
     this.#controller = controller;
     // Ended while the connection was being made: nothing is to be sent any more.
     if (this.#phase === 'over') controller.abort(new Error('aborted by the gateway'));
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
+  onResponseStart(_controller: ResponseController, status: number, headers: AnswerHeaders): void {
     // 1xx: the answer is yet to come.
     if (status < 200 || this.#phase !== 'waiting') return;
     this.status = status;
@@ -131,7 +131,7 @@ export class Attempt implements AnswerHandler {
     else this.#startAnswer(headers);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: ResponseController, chunk: Buffer): void {
     if (this.#phase === 'streaming') this.#relay(controller, chunk);
     else if (this.#phase === 'bytes') this.#pass(controller, chunk);
     else if (this.#phase === 'error') this.#collect(chunk, MAX_ERROR_BYTES);
@@ -187,7 +187,7 @@ export class Attempt implements AnswerHandler {
     else this.#fail(this.#unusable('answered without saying where its answer ends'));
   }
 
-  #pass(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  #pass(controller: ResponseController, chunk: Buffer): void {
     this.#begin();
     if (!(this.#sink as EventSink).write(chunk)) controller.pause();
   }
@@ -197,7 +197,7 @@ export class Attempt implements AnswerHandler {
     this.#complete(NOTHING);
   }
 
-  #relay(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  #relay(controller: ResponseController, chunk: Buffer): void {
     const cutter = this.#cutter as EventCutter;
     const events = cutter.push(chunk);
     if (events === null) {
@@ -205,10 +205,12 @@ export class Attempt implements AnswerHandler {
         this.#fail(this.#unusable('sent an event that is too large'));
       return;
     }
-    if (hasBrokenData(events)) {
-      this.#fail(this.#unusable('sent an event that is no JSON'));
-      return;
-    }
+    const broken = brokenDataAt(events);
+    if (broken !== 0) this.#forward(controller, broken === -1 ? events : events.subarray(0, broken));
+    if (broken !== -1) this.#fail(this.#unusable('sent an event that is no JSON'));
+  }
+
+  #forward(controller: ResponseController, events: Buffer): void {
     if (this.firstTokenAt === null && this.#failsAtStart(events)) return;
     this.#begin();
     const end = this.#endIn(events);
@@ -223,7 +225,7 @@ export class Attempt implements AnswerHandler {
     return failure !== null;
   }
 
-  /** The first piece is there: from now on only the whole has a deadline, and undici watches for silence. */
+  /** The first piece is there: from now on only the whole has a deadline, and the HTTP client watches for silence. */
   #begin(): void {
     if (this.firstTokenAt !== null) return;
     this.firstTokenAt = performance.now();
@@ -354,8 +356,8 @@ function tick(attempt: Attempt): void {
   attempt.tick();
 }
 
-/** undici's own deadlines: connect, and silence within a body. */
+/** The HTTP client's own deadlines: connect, and silence within a body. */
 function isTimeout(error: Error): boolean {
   const { code } = error as { code?: unknown };
-  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
+  return code === 'HTTP1_CONNECT_TIMEOUT' || code === 'HTTP1_IDLE_TIMEOUT';
 }

@@ -1,7 +1,7 @@
-import type { Dispatcher } from 'undici';
+import type { ResponseController } from '../../http1/types.ts';
 
-/** undici's controls for an answer that is not undici's: it is made by code, and taken piece by piece. */
-export class BodyController implements Dispatcher.DispatchController {
+/** The controls of an answer that does not come over HTTP: it is made by code, and taken piece by piece. */
+export class BodyController implements ResponseController {
   paused = false;
   aborted = false;
   reason: Error | null = null;

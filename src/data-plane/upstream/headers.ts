@@ -7,7 +7,7 @@ import { connectionOptions, HOP_BY_HOP } from '../../wire/headers.ts';
  */
 const FORWARDED = ['user-agent', 'openai-beta', 'anthropic-beta', 'idempotency-key'] as const;
 
-/** The head of an upstream's answer as undici gives it, or as a provider wrote it. */
+/** The head of an upstream's answer as the HTTP client gives it, or as a provider wrote it. */
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /** Adds the client's permitted headers to `target`, a flat list of names and values. */

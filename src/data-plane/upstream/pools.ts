@@ -1,29 +1,26 @@
-import { Pool } from 'undici';
+import { Http1Client } from '../../http1/client.ts';
 import { CONNECT_TIMEOUT_MS } from './timeouts.ts';
 
 /** How long an unused connection is kept, unless the upstream says otherwise in `Keep-Alive`. Milliseconds. */
 const KEEP_ALIVE_MS = 30_000;
 
-/** One connection pool per origin. A pool opens a connection whenever all are busy: no stream waits for another. */
+/** One client per origin, with the connections to it. */
 export class Pools {
-  readonly #pools = new Map<string, Pool>();
+  readonly #clients = new Map<string, Http1Client>();
 
-  of(origin: string): Pool {
-    const known = this.#pools.get(origin);
+  of(origin: URL): Http1Client {
+    const known = this.#clients.get(origin.origin);
     if (known !== undefined) return known;
-    const pool = new Pool(origin, {
-      connections: null,
-      pipelining: 1,
-      allowH2: false,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+    const client = new Http1Client(origin, {
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      keepAliveMs: KEEP_ALIVE_MS,
     });
-    this.#pools.set(origin, pool);
-    return pool;
+    this.#clients.set(origin.origin, client);
+    return client;
   }
 
   /** Closes every connection; calls that still run fail. The server has drained by then. */
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    await Promise.all([...this.#clients.values()].map((client) => client.close()));
   }
 }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
+import type { ResponseController } from '../../http1/types.ts';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { TraceContext } from '../../plugin-api/trace.ts';
 import type { RequestBody } from '../request-body.ts';
@@ -20,13 +20,13 @@ export interface UpstreamCall {
   readonly request: LlmRequest;
 }
 
-/** Takes an upstream's answer as it comes. It is what undici writes to, so that nothing stands in between. */
+/** Takes an upstream's answer as it comes. It is what the HTTP client writes to, so that nothing stands in between. */
 export interface AnswerHandler {
-  onRequestStart(controller: Dispatcher.DispatchController): void;
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void;
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void;
-  onResponseEnd(controller: Dispatcher.DispatchController): void;
-  onResponseError(controller: Dispatcher.DispatchController, error: Error): void;
+  onRequestStart(controller: ResponseController): void;
+  onResponseStart(controller: ResponseController, status: number, headers: AnswerHeaders): void;
+  onResponseData(controller: ResponseController, chunk: Buffer): void;
+  onResponseEnd(controller: ResponseController): void;
+  onResponseError(controller: ResponseController, error: Error): void;
   /** The attempt failed outside of HTTP. */
   reject(failure: UpstreamFailure): void;
 }

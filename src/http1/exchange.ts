@@ -1,0 +1,41 @@
+import type { ResponseController, ResponseHandler } from './types.ts';
+
+/** The connection, as far as an exchange needs it. */
+export interface Carrier {
+  pause(): void;
+  resume(): void;
+  /** Closes the connection. */
+  drop(): void;
+}
+
+/** One request and its response: whoever takes the response controls no more than this, and no longer. */
+export class Exchange implements ResponseController {
+  readonly head: string;
+  readonly body: Buffer;
+  readonly idleMs: number;
+  readonly handler: ResponseHandler;
+  /** `null` before the exchange is sent, and when it is over. */
+  carrier: Carrier | null = null;
+  isAborted = false;
+
+  constructor(head: string, body: Buffer, idleMs: number, handler: ResponseHandler) {
+    this.head = head;
+    this.body = body;
+    this.idleMs = idleMs;
+    this.handler = handler;
+  }
+
+  pause(): void {
+    this.carrier?.pause();
+  }
+
+  resume(): void {
+    this.carrier?.resume();
+  }
+
+  /** The reason is the caller's own: nobody else is told. */
+  abort(_reason: Error): void {
+    this.isAborted = true;
+    this.carrier?.drop();
+  }
+}
