@@ -41,7 +41,7 @@ const FATAL: Readonly<Record<string, RegExp>> = {
   // A heap that is nearly full is collected without end: the loop may stand still before the limit is reached.
   heap: /memory|ended by SIG|exited with code|stood still/,
   buffers: /memory|ended by SIG|exited with code|stood still/,
-  leak: /has \d+ MiB of memory, expected at most 192 MiB/,
+  leak: /has \d+ MiB of memory, expected at most 192/,
   exit: /exited with code 0/,
   abort: /ended by SIG|exited with code/,
   globals: /exited with code 9/,
