@@ -17,16 +17,31 @@ const SAMPLE_EVERY = 10;
 /** The first looks see caches fill; they do not count for the slope. */
 const WARM_UP = 20;
 
+/** What V8 has in the heap after it has given back all that it can, in bytes. */
+interface Sample {
+  readonly reload: number;
+  /** Objects, strings and the rest. */
+  readonly data: number;
+  /** Machine code and bytecode, the gateway's own included: it grows while functions get warm. */
+  readonly code: number;
+}
+
 /** Answers with the bytes of the heap after a collection. */
 const PROBE = `
-import { setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
 export default {
   metadata: { name: 'probe', version: '1.0.0', capabilities: ['ROUTES'] },
   startup(app) {
-    app.get('/heap', (_req, res) => { collect(); collect(); res.json(process.memoryUsage().heapUsed); });
+    app.get('/heap', (_req, res) => {
+      collect({ type: 'major', execution: 'sync', flavor: 'last-resort' }); // V8's caches included
+      const sum = { data: 0, code: 0 };
+      for (const { space_name: name, space_used_size: bytes } of getHeapSpaceStatistics())
+        sum[/code|trusted/.test(name) ? 'code' : 'data'] += bytes;
+      res.json(sum);
+    });
   },
 };`;
 
@@ -60,25 +75,41 @@ try {
 }
 
 async function measure(url: string): Promise<void> {
-  const samples: (readonly [reload: number, bytes: number])[] = [];
+  const samples: Sample[] = [];
+  const reloads = Number(values.reloads);
   const tally = await runReloads(
     { url, dir, adminKey: ADMIN_KEY },
     {
-      reloads: Number(values.reloads),
+      reloads,
       brokenEvery: 10,
       clients: Number(values.clients),
-      async onReload(count) {
-        if (count % SAMPLE_EVERY !== 0) return;
-        samples.push([count, Number(await (await fetch(`${url}/heap`)).text())]);
+      async onReload(reload) {
+        if (reload % SAMPLE_EVERY !== 0) return;
+        const heap = (await (await fetch(`${url}/heap`)).json()) as Omit<Sample, 'reload'>;
+        samples.push({ reload, ...heap });
       },
     },
   );
   const { lost, mixed, ...counts } = tally;
   console.log(JSON.stringify({ ...counts, lost: lost.length, mixed: mixed.length }));
-  for (const [count, bytes] of samples) console.log(`${count}\t${(bytes / 2 ** 20).toFixed(1)} MiB`);
-  const steady = samples.filter(([count]) => count > WARM_UP);
-  console.log(`slope: ${(slope(steady) / 1024).toFixed(1)} KiB per reload`);
+  for (const { reload, data, code } of samples)
+    console.log(`${reload}\t${mebibytes(data)}\t${mebibytes(code)}`);
+  reportSlope(samples, WARM_UP, reloads / 2);
+  reportSlope(samples, reloads / 2, reloads);
   if (lost.length + mixed.length > 0) process.exitCode = 1;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+function reportSlope(samples: readonly Sample[], from: number, to: number): void {
+  const part = samples.filter(({ reload }) => reload >= from && reload <= to);
+  const [data, code] = (['data', 'code'] as const).map((kind) => {
+    const bytes = slope(part.map((sample) => [sample.reload, sample[kind]] as const));
+    return `${(bytes / 1024).toFixed(1)} KiB of ${kind}`;
+  });
+  console.log(`slope of reloads ${from} to ${to}: ${data} and ${code} each`);
 }
 
 /** Of the line through the points with the least squares. */

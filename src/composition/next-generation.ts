@@ -1,41 +1,28 @@
 import type { GatewayConfig } from '../config/types.ts';
 import type { Containment } from '../containment/containment.ts';
-import type { Snapshots } from '../discovery/snapshots.ts';
 import { GatewayError, isGatewayError, PluginDependencyError } from '../errors.ts';
 import { ReloadFailedError, type ReloadFailure } from '../lifecycle/abort.ts';
 import { healthOf } from '../lifecycle/health.ts';
-import type { QuarantineStore, StoredQuarantine } from '../lifecycle/quarantine-store.ts';
+import type { QuarantineStore } from '../lifecycle/quarantine-store.ts';
 import type { PluginRecord } from '../lifecycle/record.ts';
 import type { PluginRegistry } from '../lifecycle/registry.ts';
-import { type Starter, toReason } from '../lifecycle/start.ts';
+import { toReason } from '../lifecycle/start.ts';
 import type { PluginState } from '../lifecycle/states.ts';
-import type { ImportGuard } from './admit.ts';
-import type { Claims } from './claims.ts';
+import type { Generation } from './generation.ts';
+import type { PluginImports } from './plugin-imports.ts';
 import { type LoaderOptions, loadPlugins } from './plugin-loader.ts';
 import { isSticky, type ReloadPlan, type ReloadScope } from './reload-plan.ts';
 import { handOver } from './state-handover.ts';
 
-/** One generation of plugins while it is made: the current one knows nothing of it. */
-export interface Staged {
-  readonly registry: PluginRegistry;
-  readonly claims: Claims;
-  readonly starter: Starter;
-}
-
 export interface NextGenerationOptions {
   readonly config: GatewayConfig;
   readonly containment: Containment;
-  readonly snapshots: Snapshots;
+  readonly imports: PluginImports;
   readonly quarantines: QuarantineStore;
   /** The current generation. */
   readonly registry: PluginRegistry;
   readonly healthTimeoutMs: number;
   readonly createOwner: LoaderOptions['createOwner'];
-  readonly watchImport: ImportGuard['watch'];
-  readonly loadCopy: ImportGuard['load'];
-  readonly isAside: ImportGuard['isAside'];
-  /** Keeps a plugin of the staged generation shut, as its stored quarantine says. */
-  readonly restore: (staged: Staged, record: PluginRecord, stored: StoredQuarantine) => void;
   /** Aborted when the gateway is stopped. */
   readonly stopping: AbortSignal;
 }
@@ -48,13 +35,13 @@ const PART: ReadonlySet<PluginState> = new Set(['started', 'quarantined', 'block
  * admitted, loaded and started here. Everything that can fail in a reload fails in here.
  */
 export class NextGeneration {
-  readonly staged: Staged;
+  readonly staged: Generation;
   readonly #options: NextGenerationOptions;
   readonly #plan: ReloadPlan;
   readonly #scope: ReloadScope;
   readonly #stickyBefore: ReadonlySet<PluginRecord>;
 
-  constructor(options: NextGenerationOptions, staged: Staged, plan: ReloadPlan, scope: ReloadScope) {
+  constructor(options: NextGenerationOptions, staged: Generation, plan: ReloadPlan, scope: ReloadScope) {
     this.staged = staged;
     this.#options = options;
     this.#plan = plan;
@@ -86,7 +73,7 @@ export class NextGeneration {
   }
 
   async #load(): Promise<void> {
-    const { config, createOwner, snapshots, watchImport, loadCopy, isAside } = this.#options;
+    const { config, createOwner, imports } = this.#options;
     const { registry } = this.staged;
     const failed: ReloadFailure[] = [];
     try {
@@ -95,16 +82,7 @@ export class NextGeneration {
         registry,
         createOwner,
         items: this.#plan.items,
-        guard: {
-          held: [],
-          watch: watchImport,
-          load: loadCopy,
-          isAside,
-          async keep(candidate) {
-            const kept = await snapshots.take(candidate);
-            return { imported: kept.candidate, kept };
-          },
-        },
+        guard: imports.fromCopies(),
         onHeld: () => undefined,
         onFailed: (record, error) => registry.transition(record, 'fail', toReason(error)),
       });
@@ -131,13 +109,13 @@ export class NextGeneration {
   }
 
   async #start(record: PluginRecord): Promise<void> {
-    const { quarantines, restore, stopping } = this.#options;
+    const { quarantines, stopping } = this.#options;
     if (stopping.aborted) throw new GatewayError('gateway_draining', 'The gateway is stopping');
     // One that was quarantined, taken away and put back is quarantined still.
     const isBack = this.#scope.kind !== 'plugin' && this.#plan.added.has(record.candidate);
     const stored = isBack ? await quarantines.load(record.name) : null;
     if (stored !== null) {
-      restore(this.staged, record, stored);
+      this.staged.restore(record, stored);
       return;
     }
     try {

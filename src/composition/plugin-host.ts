@@ -1,44 +1,31 @@
-import type { Logger } from 'winston';
-import type { GatewayConfig } from '../config/types.ts';
-import type { Containment } from '../containment/containment.ts';
 import type { Owner } from '../containment/owner.ts';
 import { Snapshots } from '../discovery/snapshots.ts';
-import type { PluginCandidate } from '../discovery/types.ts';
-import { GatewayError, toError } from '../errors.ts';
-import type { PluginLoader } from '../isolation/tier-loader.ts';
+import { GatewayError } from '../errors.ts';
 import type { PluginAbortError } from '../lifecycle/abort.ts';
 import { checkHealth } from '../lifecycle/health.ts';
 import { QuarantineBoard } from '../lifecycle/quarantine-board.ts';
-import { QuarantineStore, type StoredQuarantine } from '../lifecycle/quarantine-store.ts';
+import { QuarantineStore } from '../lifecycle/quarantine-store.ts';
 import type { PluginRecord } from '../lifecycle/record.ts';
 import { PluginRegistry } from '../lifecycle/registry.ts';
-import { outline, placeholder } from '../lifecycle/silhouette.ts';
-import { Starter } from '../lifecycle/start.ts';
+import { outline } from '../lifecycle/silhouette.ts';
 import { stopAll } from '../lifecycle/stop.ts';
 import { Supervisor } from '../lifecycle/supervisor.ts';
 import { type PluginView, type ReloadReport, toView } from '../lifecycle/view.ts';
 import type { PipelineCompiler } from '../pipeline/compile.ts';
-import type { ExportQueue } from '../pipeline/exporters.ts';
 import { toMembers } from '../pipeline/members.ts';
 import type { Pipeline } from '../pipeline/types.ts';
-import type { PluginContext } from '../plugin-api/context.ts';
 import type { Storage } from '../plugin-api/storage.ts';
-import type { StepTimer } from '../telemetry/boot-timer.ts';
 import type { PluginLedger } from '../telemetry/plugin-ledger.ts';
-import type { UpgradeCounts } from '../telemetry/upgrade-counts.ts';
-import type { Watchdog } from '../watchdog/watchdog.ts';
-import type { ImportGuard, PluginVersion } from './admit.ts';
-import { Claims } from './claims.ts';
-import type { Staged } from './next-generation.ts';
+import { Generation, type GenerationOptions } from './generation.ts';
+import { PluginImports, type PluginImportsOptions } from './plugin-imports.ts';
 import { type LoaderOptions, loadHeld, loadPlugins } from './plugin-loader.ts';
 import { realLockfile } from './plugin-lock.ts';
 import { pluginWarnings } from './plugin-warnings.ts';
 import { QuarantineFollower } from './quarantine-follower.ts';
 import type { ReloadScope } from './reload-plan.ts';
-import { Reloader } from './reloader.ts';
-import { Retirement } from './retirement.ts';
 import { type Culprit, readTombstones } from './tombstones.ts';
 import { Turns } from './turns.ts';
+import { Upgrades, type UpgradesOptions } from './upgrades.ts';
 
 /** Longest wait for one plugin's `healthCheck`, unless calls into plugins may take even less. */
 const HEALTH_TIMEOUT_MS = 5000;
@@ -46,40 +33,23 @@ const HEALTH_TIMEOUT_MS = 5000;
 /** What is quarantined in one replica takes so long at most to be so in all. */
 const FOLLOW_INTERVAL_MS = 2000;
 
-export interface PluginHostOptions {
-  readonly config: GatewayConfig;
-  readonly log: Logger;
-  readonly containment: Containment;
+export interface PluginHostOptions
+  extends GenerationOptions,
+    Omit<PluginImportsOptions, 'snapshots'>,
+    Pick<UpgradesOptions, 'exports' | 'settled' | 'upgrades' | 'onRolledBack'> {
   readonly compile: PipelineCompiler;
-  readonly exports: ExportQueue;
   readonly ledger: PluginLedger;
   /** Where sticky quarantines are kept. */
   readonly storage: Storage;
   /** The same in the store of the current pipeline, which replicas may share. */
   readonly sharedStorage: () => Storage;
-  /** Express patterns that the gateway serves itself. */
-  readonly gatewayPaths: readonly string[];
-  readonly createContext: (record: PluginRecord, signal: AbortSignal) => PluginContext;
   readonly onAbort: (error: PluginAbortError) => void;
-  /** Imports plugins, in this process or in ones of their own. */
-  readonly loader: PluginLoader;
-  readonly watchdog: Watchdog;
   /** Folder that the watchdog leaves tombstones in. */
   readonly tombstoneDir: string;
   /** Told of plugins that are quarantined because they held up an earlier process. */
   readonly onCulprit: (culprit: Culprit) => void;
-  /** Counts reloads. */
-  readonly upgrades: UpgradeCounts;
-  /** Resolves when every request that is under way at the call has ended. */
-  readonly settled: () => Promise<void>;
-  /** Told of a plugin whose new version failed on probation, and was replaced by the one before it. */
-  readonly onRolledBack: (plugin: string, cause: string) => void;
   /** Told after the pipeline has been replaced. */
   readonly onSwap: () => void;
-  /** Aborted when the gateway is stopped, which may be before its plugins have started. */
-  readonly stopping: AbortSignal;
-  /** Times the steps of the start. */
-  readonly timer: StepTimer;
 }
 
 /**
@@ -88,24 +58,23 @@ export interface PluginHostOptions {
  */
 export class PluginHost {
   readonly #options: PluginHostOptions;
+  readonly #current: Generation;
   readonly #registry: PluginRegistry;
-  readonly #starter: Starter;
   readonly #supervisor: Supervisor;
   readonly #quarantines: QuarantineStore;
   readonly #follower: QuarantineFollower;
   readonly #snapshots: Snapshots;
-  readonly #retirement: Retirement;
-  readonly #reloader: Reloader;
+  readonly #imports: PluginImports;
+  readonly #upgrades: Upgrades;
   readonly #turns = new Turns();
   readonly #begun = Promise.withResolvers<void>();
-  #claims: Claims;
   #pipeline: Pipeline;
 
   constructor(options: PluginHostOptions) {
     const { config, log, storage, onAbort } = options;
     this.#options = options;
-    this.#claims = new Claims(options.gatewayPaths);
     this.#registry = new PluginRegistry(log);
+    this.#current = new Generation(options, this.#registry);
     const board = new QuarantineBoard({
       storage: () => (this.#registry.records.some(bringsSharedStore) ? options.sharedStorage() : null),
       keepsStore: (plugin) => keepsStore(this.#registry.get(plugin)),
@@ -120,26 +89,20 @@ export class PluginHost {
       release: (plugin) => this.release(plugin),
     });
     this.#snapshots = new Snapshots({ except: realLockfile(config.plugins.lockfile) });
-    this.#starter = this.#createStarter(this.#registry, () => this.#claims);
+    this.#imports = new PluginImports({ ...options, snapshots: this.#snapshots });
     this.#supervisor = new Supervisor({
       registry: this.#registry,
-      starter: this.#starter,
+      starter: this.#current.starter,
       store: this.#quarantines,
       cooldownMs: config.plugins.cooldownMs,
       log,
       now: Date.now,
       onAbort,
-      release: (plugin) => this.#claims.release(plugin),
-      load: (record) => loadHeld(record, config, this.#importGuard([])),
-      rollBack: (record, cause) => this.#rollBack(record, cause),
+      release: (plugin) => this.#current.claims.release(plugin),
+      load: (record) => loadHeld(record, config, this.#imports.inPlace()),
+      rollBack: (record, cause) => this.#turns.alone(() => this.#upgrades.rollBack(record, cause)),
     });
-    this.#retirement = new Retirement({
-      ...options,
-      registry: this.#registry,
-      snapshots: this.#snapshots,
-      shutdownTimeoutMs: config.plugins.shutdownTimeoutMs,
-    });
-    this.#reloader = this.#createReloader();
+    this.#upgrades = this.#createUpgrades();
     this.#pipeline = options.compile([]);
     this.#registry.onTransition((record) => {
       // One that another version has replaced takes no part any more.
@@ -167,10 +130,10 @@ export class PluginHost {
     await loadPlugins({
       config,
       registry: this.#registry,
-      guard: this.#importGuard(await store.held()),
-      onHeld: (record, quarantine) => this.#restore(this.#current, record, quarantine),
+      guard: this.#imports.inPlace(await store.held()),
+      onHeld: (record, quarantine) => this.#current.restore(record, quarantine),
       createOwner: this.#createOwner,
-      onFailed: (record, error) => this.#starter.failStartup(record, error),
+      onFailed: (record, error) => this.#current.starter.failStartup(record, error),
       timer: this.#options.timer,
     });
     for (const warning of pluginWarnings(this.#registry, config)) {
@@ -182,7 +145,7 @@ export class PluginHost {
   async start(): Promise<void> {
     try {
       await this.#restoreQuarantines();
-      await this.#options.timer.step('startup', () => this.#starter.startAll());
+      await this.#options.timer.step('startup', () => this.#current.starter.startAll());
       this.#begun.resolve();
       await this.#follower.begin();
     } catch (error) {
@@ -197,7 +160,7 @@ export class PluginHost {
     await this.#follower.end();
     await this.#turns.alone(async () => {
       const { config, containment, exports, log } = this.#options;
-      await this.#retirement.over();
+      await this.#upgrades.over();
       await exports.flush();
       const { shutdownTimeoutMs } = config.plugins;
       await stopAll({ registry: this.#registry, containment, shutdownTimeoutMs, log });
@@ -232,7 +195,7 @@ export class PluginHost {
    * @throws GatewayError `not_found`; ReloadFailedError `plugin_reload_failed`: nothing has changed
    */
   reload(scope: Exclude<ReloadScope, { readonly kind: 'previous' }>): Promise<ReloadReport> {
-    return this.#turns.alone(() => this.#reload(scope));
+    return this.#turns.alone(() => this.#upgrades.reload(scope));
   }
 
   /**
@@ -271,100 +234,30 @@ export class PluginHost {
     for (const record of this.#registry.inOrder()) {
       if (record.state === 'quarantined') continue;
       const stored = await this.#quarantines.load(record.name);
-      if (stored !== null) this.#restore(this.#current, record, stored);
+      if (stored !== null) this.#current.restore(record, stored);
     }
   }
 
-  get #current(): Pick<Staged, 'registry' | 'claims'> {
-    return { registry: this.#registry, claims: this.#claims };
-  }
-
-  #restore(
-    { registry, claims }: Pick<Staged, 'registry' | 'claims'>,
-    record: PluginRecord,
-    { since, cause, code, silhouette }: StoredQuarantine,
-  ): void {
-    record.quarantine = { since, until: null, cause };
-    if (silhouette !== null) {
-      record.bag = placeholder(silhouette);
-      claims.claim(record);
-    }
-    registry.transition(record, 'quarantine', { code, message: cause });
-  }
-
-  #createStarter(registry: PluginRegistry, claims: () => Claims): Starter {
-    const { config, containment, createContext, stopping, timer } = this.#options;
-    return new Starter({
-      registry,
-      containment,
-      startupTimeoutMs: config.plugins.startupTimeoutMs,
-      createContext,
-      createRegistrar: (record, bag) => claims().registrar(record, bag, config.plugins),
-      release: (plugin) => claims().release(plugin),
-      stopping,
-      timer,
-    });
-  }
-
-  #createReloader(): Reloader {
-    return new Reloader({
+  #createUpgrades(): Upgrades {
+    return new Upgrades({
       ...this.#options,
-      registry: this.#registry,
+      current: this.#current,
       snapshots: this.#snapshots,
+      imports: this.#imports,
       quarantines: this.#quarantines,
       healthTimeoutMs: this.#healthTimeoutMs,
+      shutdownTimeoutMs: this.#options.config.plugins.shutdownTimeoutMs,
       now: Date.now,
       createOwner: this.#createOwner,
-      watchImport: this.#watchImport,
-      loadCopy: this.#load,
-      isAside: this.#options.loader.isAside,
-      restore: (staged, record, stored) => this.#restore(staged, record, stored),
       stage: (registry) => this.#stage(registry),
-      swap: (staged) => this.#swap(staged),
-      discard: (staged, records) => this.#retirement.discard(staged.registry, records),
-      retire: (records) => this.#retirement.retire(records),
+      onAdopted: () => this.#recompile(),
     });
   }
 
   /** An empty generation. What happens in it shows nowhere but to the watchdog. */
-  #stage(registry: PluginRegistry): Staged {
-    const claims = new Claims(this.#options.gatewayPaths);
+  #stage(registry: PluginRegistry): Generation {
     registry.onTransition((record) => this.#introduce(record));
-    return { registry, claims, starter: this.#createStarter(registry, () => claims) };
-  }
-
-  #swap({ registry, claims }: Staged): void {
-    this.#registry.replace(registry);
-    this.#claims = claims;
-    this.#recompile();
-    for (const record of registry.records) this.#retirement.keepUntilProven(record);
-  }
-
-  async #reload(scope: ReloadScope): Promise<ReloadReport> {
-    const { upgrades, watchdog } = this.#options;
-    try {
-      const report = await watchdog.patiently(() => this.#reloader.run(scope));
-      if (report.changed.length > 0) upgrades.reloads.ok++;
-      return report;
-    } catch (error) {
-      upgrades.reloads.failed++;
-      throw error;
-    }
-  }
-
-  #rollBack(record: PluginRecord, cause: string): Promise<void> {
-    return this.#turns.alone(async () => {
-      // Whoever came before in the queue has settled it in another way.
-      if (!this.#registry.has(record) || record.state !== 'quarantined') return;
-      const { log, upgrades, onRolledBack } = this.#options;
-      const from = record.metadata?.version;
-      await this.#reload({ kind: 'previous', record, cause });
-      const to = this.#registry.get(record.name)?.metadata?.version;
-      upgrades.rolledBack(record.name);
-      const message = 'a new version failed on probation, and the version before it is back';
-      log.error(message, { event: 'plugin_rolled_back', plugin: record.name, from, to, cause });
-      onRolledBack(record.name, cause);
-    });
+    return new Generation(this.#options, registry);
   }
 
   readonly #createOwner: LoaderOptions['createOwner'] = (identity, record) => {
@@ -378,38 +271,6 @@ export class PluginHost {
     containment.adopt(owner);
     return owner;
   };
-
-  #importGuard(held: ImportGuard['held']): ImportGuard {
-    return {
-      held,
-      keep: (candidate) => this.#keep(candidate),
-      watch: this.#watchImport,
-      load: this.#load,
-      isAside: this.#options.loader.isAside,
-    };
-  }
-
-  readonly #load: ImportGuard['load'] = (candidate) =>
-    this.#options.loader.load(candidate, this.#snapshots.sourceOf(candidate));
-
-  readonly #watchImport: ImportGuard['watch'] = (name, { specifier, isFile, entry, root }, load) =>
-    this.#options.watchdog.duringImport({ name, specifier, root: isFile ? entry : root }, load);
-
-  /** The first version runs where it lies. It can come back only from a copy, which costs time if nothing reloads. */
-  async #keep(candidate: PluginCandidate): Promise<PluginVersion> {
-    const { admin, plugins } = this.#options.config;
-    if (admin.key === null && !plugins.watch) return { imported: candidate, kept: null };
-    try {
-      return { imported: candidate, kept: await this.#snapshots.take(candidate) };
-    } catch (error) {
-      this.#options.log.warn('a plugin cannot be kept: after a reload this version could not come back', {
-        event: 'plugin_not_kept',
-        specifier: candidate.specifier,
-        error: toError(error),
-      });
-      return { imported: candidate, kept: null };
-    }
-  }
 
   /** Makes a plugin known to the watchdog, and what has to stay shut if it is left out of the next start. */
   #introduce({ name, candidate, owner, bag }: PluginRecord): void {

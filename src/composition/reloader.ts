@@ -1,21 +1,24 @@
 import type { Logger } from 'winston';
+import type { Snapshots } from '../discovery/snapshots.ts';
 import { toError } from '../errors.ts';
 import type { PluginRecord } from '../lifecycle/record.ts';
 import { PluginRegistry } from '../lifecycle/registry.ts';
 import type { PluginChange, ReloadReport } from '../lifecycle/view.ts';
-import { NextGeneration, type NextGenerationOptions, type Staged } from './next-generation.ts';
+import type { Generation } from './generation.ts';
+import { NextGeneration, type NextGenerationOptions } from './next-generation.ts';
 import { isEmpty, planReload, type ReloadPlan, type ReloadScope } from './reload-plan.ts';
 
 export interface ReloaderOptions extends NextGenerationOptions {
   readonly log: Logger;
+  readonly snapshots: Snapshots;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** Makes an empty generation. */
-  readonly stage: (registry: PluginRegistry) => Staged;
+  readonly stage: (registry: PluginRegistry) => Generation;
   /** Puts a generation in the place of the current one: in one step, between two requests. */
-  readonly swap: (staged: Staged) => void;
+  readonly swap: (staged: Generation) => void;
   /** Stops and forgets plugins that never served. `records` are in load order. */
-  readonly discard: (staged: Staged, records: readonly PluginRecord[]) => Promise<void>;
+  readonly discard: (staged: Generation, records: readonly PluginRecord[]) => Promise<void>;
   /** Stops and forgets plugins once no request uses them any more. Returns at once. */
   readonly retire: (records: readonly PluginRecord[]) => void;
 }

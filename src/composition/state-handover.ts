@@ -1,5 +1,5 @@
 import { type Containment, ignoreResult } from '../containment/containment.ts';
-import { GatewayError, toError } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
 import type { PluginRecord } from '../lifecycle/record.ts';
 
 /**
@@ -30,7 +30,6 @@ function cloned(state: unknown): unknown {
   try {
     return structuredClone(state);
   } catch (cause) {
-    const expected = 'expected something that structuredClone can copy';
-    throw new GatewayError('plugin_error', `${expected}: ${toError(cause).message}`, { cause });
+    throw new GatewayError('plugin_error', 'exportState() gave what structuredClone cannot copy', { cause });
   }
 }

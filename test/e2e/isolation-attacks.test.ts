@@ -41,6 +41,7 @@ const FATAL: Readonly<Record<string, RegExp>> = {
   // A heap that is nearly full is collected without end: the loop may stand still before the limit is reached.
   heap: /memory|ended by SIG|exited with code|stood still/,
   buffers: /memory|ended by SIG|exited with code|stood still/,
+  leak: /has \d+ MiB of memory, expected at most 192/,
   exit: /exited with code 0/,
   abort: /ended by SIG|exited with code/,
   globals: /exited with code 9/,
@@ -56,6 +57,7 @@ const HARMLESS: Readonly<Record<string, unknown>> = {
   throws: null,
   'throws-late': { got: 'thrown later' },
   'fork-bomb': { got: ['ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED'] },
+  priority: { got: true },
   'other-environment': { refused: 'ERR_ACCESS_DENIED' },
   'dial?host=127.0.0.1&port=%PORT': { got: 'ERR_ACCESS_DENIED' },
   'dial?host=169.254.169.254&port=80': { got: 'ERR_ACCESS_DENIED' },

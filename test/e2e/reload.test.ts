@@ -203,6 +203,7 @@ describe('a reload', () => {
         const answer = await reload(gateway, path);
         assert.equal(answer.status, 422);
         assert.equal(answer.error.code, 'plugin_reload_failed');
+        assert.match(answer.error.message, /^Nothing was reloaded.*"(v|other)"/);
         assert.deepEqual(
           answer.failed.map((failure) => failure.code),
           [code],
@@ -269,34 +270,6 @@ describe('a reload', () => {
     await gateway.stop();
     const again = await startGateway(t, { env: WITH_ADMIN, dir: gateway.dir });
     assert.equal((await inspectPlugin(again, 'q')).state, 'started');
-  });
-
-  test('hands the state over, and fails when that fails', async (t) => {
-    const counter = (version: string, methods: string): string => `
-      let count = 0;
-      export default {
-        metadata: { name: 'count', version: '${version}', capabilities: ['ROUTES'] },
-        startup(app) { app.get('/count', (_req, res) => { res.json(++count); }); },
-        exportState() { return { count }; },
-        ${methods}
-      };`;
-    const gateway = await startGateway(t, {
-      env: WITH_ADMIN,
-      files: { 'plugins/count.mjs': counter('1.0.0', '') },
-    });
-    for (const expected of ['1', '2']) assert.equal(await text(gateway, '/count'), expected);
-    writeFiles(gateway.dir, {
-      'plugins/count.mjs': counter('2.0.0', 'importState(state) { count = state.count; },'),
-    });
-    assert.equal((await reload(gateway, 'reload')).status, 200);
-    assert.equal(await text(gateway, '/count'), '3');
-    writeFiles(gateway.dir, {
-      'plugins/count.mjs': counter('3.0.0', 'importState() { throw new Error("too old"); },'),
-    });
-    const { status, failed } = await reload(gateway, 'reload');
-    assert.equal(status, 422);
-    assert.match(failed[0]?.message ?? '', /too old/);
-    assert.equal(await text(gateway, '/count'), '4');
   });
 
   test('answers 404 for a plugin that nobody knows, and loads one that has just appeared', async (t) => {

@@ -4,7 +4,7 @@ import { getDefaultHighWaterMark } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeMessage } from '../../src/isolation/channel/frames.ts';
-import { channelAndPipe, channelPair } from './channel-pair.ts';
+import { channelAndPipe, channelPair, NO_LIMITS } from './channel-pair.ts';
 
 const COUNT = 30_000;
 
@@ -51,6 +51,23 @@ test('a channel that breaks in the middle of a flood hears nothing more of it', 
   assert.equal(heard, 10);
 });
 
+test('who has used up its share of the loop waits for more of it', async () => {
+  let heard = 0;
+  const { near, far } = channelPair({
+    near: {
+      limits: { ...NO_LIMITS, loopShare: 1e-6 },
+      hear: () => {
+        heard++;
+        spin(0.3);
+      },
+    },
+  });
+  for (let n = 0; n < COUNT; n++) far.notify('n', n);
+  for (let turn = 0; turn < 500; turn++) await nextTurn();
+  assert.ok(heard > 1 && heard < 100, `${heard} were heard`);
+  near.break(new Error('enough'));
+});
+
 test('who floods has to wait: what has been read and not been taken stays within one read', async () => {
   let heardBytes = 0;
   const frame = encodeMessage(JSON.stringify({ m: 'n', p: 'x'.repeat(1000) }));
@@ -70,3 +87,8 @@ test('who floods has to wait: what has been read and not been taken stays within
   const aRead = getDefaultHighWaterMark(false) + frame.length;
   assert.ok(mostWaiting <= 2 * aRead, `${mostWaiting} bytes`);
 });
+
+function spin(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}

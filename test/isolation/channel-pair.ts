@@ -1,10 +1,12 @@
 import { type Duplex, duplexPair } from 'node:stream';
 import { Channel, type ChannelLimits, type ChannelOptions } from '../../src/isolation/channel/channel.ts';
 
-const NO_LIMITS: ChannelLimits = {
+/** What an end of a channel may send: anything, at any rate. */
+export const NO_LIMITS: ChannelLimits = {
   messageBytes: 1_048_576,
   framesPerSecond: Number.POSITIVE_INFINITY,
   callsAtOnce: Number.POSITIVE_INFINITY,
+  loopShare: 1,
 };
 
 interface Ends {

@@ -53,7 +53,7 @@ describe('late answers', () => {
 
   test('answers that nobody asked for are discarded, but a flood of them is not suffered', async () => {
     const lost = Promise.withResolvers<Error>();
-    const limits = { messageBytes: 1000, framesPerSecond: 100, callsAtOnce: 1 };
+    const limits = { messageBytes: 1000, framesPerSecond: 100, callsAtOnce: 1, loopShare: 1 };
     const { channel, pipe } = channelAndPipe({ limits, onLost: lost.resolve });
     const call = channel.call('slow', null);
     for (let n = 1000; n < 1100; n++) pipe.write(encodeMessage(JSON.stringify({ r: n, p: 'forged' })));

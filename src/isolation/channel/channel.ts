@@ -18,6 +18,8 @@ export interface ChannelLimits {
   readonly framesPerSecond: number;
   /** Calls of the other end that may be under way. */
   readonly callsAtOnce: number;
+  /** Of the loop's time, what may be spent on taking what it sends: 0 to 1. */
+  readonly loopShare: number;
 }
 
 export interface ChannelOptions {
@@ -87,6 +89,7 @@ export class Channel {
     });
     this.#intake = new Intake(duplex, {
       messageBytes: options.limits.messageBytes,
+      share: options.limits.loopShare,
       take: (frame) => this.#onFrame(frame),
       onRubbish: (reason) => this.#lost(reason),
     });

@@ -4,19 +4,27 @@ import { type Frame, FrameReader } from './frames.ts';
 
 /** What the other end may take of one turn of the loop: its flood must not hold up everybody else. */
 const TURN_MS = 0.25;
+/** So much of its share it may save up: what comes in a burst is taken without a pause. */
+const SAVED_MS = 5;
 
 export interface IntakeOptions {
   /** The longest message, in bytes. */
   readonly messageBytes: number;
+  /** Of the loop's time, what may be spent on taking frames: 0 to 1. Whoever sends more has to wait. */
+  readonly share: number;
   /** Takes a frame. What it throws goes to `onRubbish`. */
   readonly take: (frame: Frame) => void;
   /** What came cannot be taken. The intake has to be stopped then. */
   readonly onRubbish: (reason: Error) => void;
 }
 
-/** What comes out of a stream, as frames: so many in a turn of the loop as there is time for, the rest later. */
+/**
+ * What comes out of a stream, as frames: so many in a turn of the loop as there is time for, the rest later. Nothing is
+ * read meanwhile, so that who writes has to wait.
+ */
 export class Intake {
   readonly #duplex: Duplex;
+  readonly #share: number;
   readonly #take: IntakeOptions['take'];
   readonly #onRubbish: IntakeOptions['onRubbish'];
   readonly #reader: FrameReader;
@@ -24,10 +32,15 @@ export class Intake {
   #backlog: Frame[] = [];
   /** `performance.now()` at which no more frames are taken in this turn of the loop; `null`: none has been so far. */
   #turnEndsAt: number | null = null;
+  /** Of the share, what has not been spent; below 0: the rest has to wait. */
+  #savedMs = SAVED_MS;
+  #savedAt = 0;
+  #wait: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  constructor(duplex: Duplex, { messageBytes, take, onRubbish }: IntakeOptions) {
+  constructor(duplex: Duplex, { messageBytes, share, take, onRubbish }: IntakeOptions) {
     this.#duplex = duplex;
+    this.#share = share;
     this.#take = take;
     this.#onRubbish = onRubbish;
     this.#reader = new FrameReader(messageBytes);
@@ -38,18 +51,21 @@ export class Intake {
   stop(): void {
     this.#isStopped = true;
     this.#backlog = [];
+    clearTimeout(this.#wait);
   }
 
   #onData(chunk: Buffer): void {
     const isBehind = this.#backlog.length > 0;
+    const begunAt = performance.now();
     try {
       this.#reader.push(chunk, (frame) => this.#onFrame(frame));
     } catch (error) {
       this.#onRubbish(toError(error));
     }
+    this.#spend(begunAt);
     if (isBehind || this.#backlog.length === 0) return;
     this.#duplex.pause();
-    setImmediate(() => this.#onBacklog());
+    this.#continueLater();
   }
 
   #onFrame(frame: Frame): void {
@@ -58,8 +74,9 @@ export class Intake {
     else this.#take(frame);
   }
 
-  #onBacklog(): void {
+  readonly #onBacklog = (): void => {
     const backlog = this.#backlog;
+    const begunAt = performance.now();
     let taken = 0;
     try {
       while (taken < backlog.length && !this.#isStopped && this.#hasTime())
@@ -68,9 +85,23 @@ export class Intake {
       this.#onRubbish(toError(error));
     }
     if (this.#isStopped) return;
+    this.#spend(begunAt);
     this.#backlog = backlog.slice(taken);
     if (this.#backlog.length === 0) this.#duplex.resume();
-    else setImmediate(() => this.#onBacklog());
+    else this.#continueLater();
+  };
+
+  #continueLater(): void {
+    if (this.#savedMs >= 0) setImmediate(this.#onBacklog);
+    else this.#wait = setTimeout(this.#onBacklog, Math.ceil(-this.#savedMs / this.#share));
+  }
+
+  #spend(begunAt: number): void {
+    if (this.#share >= 1) return;
+    const now = performance.now();
+    const earned = (begunAt - this.#savedAt) * this.#share;
+    this.#savedMs = Math.min(SAVED_MS, this.#savedMs + earned) - (now - begunAt);
+    this.#savedAt = begunAt;
   }
 
   /** Whether another frame may be taken in this turn of the loop, in however many chunks they come. */

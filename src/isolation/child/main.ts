@@ -6,7 +6,12 @@ import { PluginRuntime } from './runtime.ts';
 /** The pipe to the gateway, given as the third file after the standard ones. */
 const CHANNEL_FD = 3;
 /** The gateway is believed: it has the plugin in its hand anyway. */
-const NO_LIMITS = { messageBytes: 0xffff_ffff, framesPerSecond: Infinity, callsAtOnce: Infinity };
+const NO_LIMITS = {
+  messageBytes: 0xffff_ffff,
+  framesPerSecond: Infinity,
+  callsAtOnce: Infinity,
+  loopShare: 1,
+};
 
 installHostModule();
 // Through Duplex's own methods: the plugin may patch what it likes, but only after this has been made.

@@ -103,7 +103,8 @@ export class PluginRuntime {
   }
 
   async #exportState(): Promise<unknown> {
-    return toRich(await this.#plugin?.exportState?.());
+    // As in the gateway's own process: what cannot be copied is refused, and nothing is left out in silence.
+    return toRich(structuredClone(await this.#plugin?.exportState?.()));
   }
 
   async #shutdown(): Promise<void> {

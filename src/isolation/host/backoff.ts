@@ -20,9 +20,14 @@ export class Backoff {
     return this.#deaths <= EAGER;
   }
 
+  /** Another one each time it is asked for: between half of the longest wait after so many deaths, and all of it. */
+  nextMs(): number {
+    if (this.#deaths === 0) return 0;
+    return Math.min(LONGEST_MS, FIRST_MS * 2 ** (this.#deaths - 1)) * (0.5 + Math.random() / 2);
+  }
+
   async wait(): Promise<void> {
-    if (this.#deaths === 0) return;
-    const longest = Math.min(LONGEST_MS, FIRST_MS * 2 ** (this.#deaths - 1));
-    await delay(longest * (0.5 + Math.random() / 2), undefined, { ref: false });
+    const ms = this.nextMs();
+    if (ms > 0) await delay(ms, undefined, { ref: false });
   }
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { Channel, type ChannelOptions } from '../channel/channel.ts';
 import { RubbishError } from '../channel/frames.ts';
+import { giveWay } from './priority.ts';
 import { type SandboxOptions, sandboxCommand, type Walls } from './sandbox.ts';
 
 /** When a process is taken for one that will not come back. */
@@ -34,8 +35,13 @@ const CHECK_MS = 200;
 /** A successor takes about so long to come up on a busy machine. */
 const NOTICE_MS = 3000;
 const PAGE_BYTES = 4096;
-const CHANNEL_LIMITS = { messageBytes: 33_554_432, framesPerSecond: 50_000, callsAtOnce: 4096 };
-/** A line that is longer is cut: it is for people. */
+const CHANNEL_LIMITS = {
+  messageBytes: 33_554_432,
+  framesPerSecond: 50_000,
+  callsAtOnce: 4096,
+  loopShare: 0.25,
+};
+/** What is longer is cut: it is for people. */
 const OUTPUT_BYTES = 8192;
 const OUTPUT_PAUSE_MS = 20;
 
@@ -61,6 +67,7 @@ export class PluginProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       detached: true,
     });
+    giveWay(this.#child.pid);
     this.#child.on('error', (error) => this.kill(error));
     this.#child.on('exit', (code, signal) => this.kill(new Error(describeExit(code, signal))));
     for (const output of [this.#child.stdout, this.#child.stderr]) this.#pass(output);
@@ -163,7 +170,7 @@ export class PluginProcess {
   #pass(output: Readable | null): void {
     output?.on('error', () => undefined);
     output?.on('data', (chunk: Buffer) => {
-      this.#options.onOutput(chunk.toString('utf8', 0, OUTPUT_BYTES).trimEnd());
+      this.#options.onOutput(describeOutput(chunk));
       output.pause();
       setTimeout(() => output.resume(), OUTPUT_PAUSE_MS).unref();
     });
@@ -172,6 +179,12 @@ export class PluginProcess {
 
 function describeExit(code: number | null, signal: string | null): string {
   return signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
+}
+
+function describeOutput(chunk: Buffer): string {
+  const text = chunk.toString('utf8', 0, OUTPUT_BYTES).trimEnd();
+  const left = chunk.length - OUTPUT_BYTES;
+  return left > 0 ? `${text} (and ${left} bytes more, which were left out)` : text;
 }
 
 /** `unshare` waits outside of the namespace: the plugin is its child. */

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NICENESS } from './priority.ts';
 
 /** What a plugin's process may touch besides its channel. */
 export interface Grants {
@@ -33,10 +34,15 @@ export interface Command {
 export interface Walls {
   /** A pid and a mount namespace of its own (and one for the network, unless it is granted). */
   readonly namespaces: boolean;
-  /** The kernel ends the process with the gateway, and bounds its memory. */
+  /** The kernel ends the process with the gateway, bounds its memory, and lets the gateway go before it. */
   readonly limits: boolean;
+  /** The gateway may raise priorities, and can see to it that the process may not. */
+  readonly keepsPriority: boolean;
 }
 
+const NICE = ['-n', String(NICENESS)];
+/** Without the right to raise its priority again, which root would have. */
+const KEEP_PRIORITY = ['--bounding-set', '-sys_nice', '--inh-caps', '-sys_nice'];
 const MIB = 1_048_576;
 /** What V8's heap may take of the process's memory. */
 const HEAP_SHARE = 0.6;
@@ -50,9 +56,13 @@ const ENTRY = join(ISOLATION, 'child', `main.${import.meta.url.endsWith('.ts') ?
 
 /** Finds out once, by trying, what this machine lets a gateway do. */
 export function probeWalls(): Walls {
-  if (process.platform !== 'linux') return { namespaces: false, limits: false };
-  const limits = works('setpriv', ['--pdeathsig', 'KILL', 'prlimit', '--core=0', 'true']);
-  return { limits, namespaces: limits && works('unshare', [...unshare(false), 'true']) };
+  if (process.platform !== 'linux') return { namespaces: false, limits: false, keepsPriority: false };
+  const limits = works('nice', [...NICE, 'setpriv', '--pdeathsig', 'KILL', 'prlimit', '--core=0', 'true']);
+  return {
+    limits,
+    namespaces: limits && works('unshare', [...unshare(false), 'true']),
+    keepsPriority: limits && works('setpriv', [...KEEP_PRIORITY, 'true']),
+  };
 }
 
 /** The command that runs a plugin's process. */
@@ -60,7 +70,8 @@ export function sandboxCommand(options: SandboxOptions, walls: Walls): Command {
   const node = [process.execPath, ...nodeFlags(options), ENTRY];
   const inside = walls.namespaces ? ['unshare', ...unshare(options.grants.net), ...node] : node;
   const data = 2 * options.memoryBytes + DATA_OVERHEAD_BYTES;
-  const limited = ['setpriv', '--pdeathsig', 'KILL', 'prlimit', '--core=0', `--data=${data}`, ...inside];
+  const setpriv = ['setpriv', '--pdeathsig', 'KILL', ...(walls.keepsPriority ? KEEP_PRIORITY : [])];
+  const limited = ['nice', ...NICE, ...setpriv, 'prlimit', '--core=0', `--data=${data}`, ...inside];
   const [file = process.execPath, ...args] = walls.limits ? limited : inside;
   return { file, args };
 }
