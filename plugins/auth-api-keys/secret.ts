@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** Tells people, and scanners for secrets, what such a text is. */
 const PREFIX = 'sk-riq-';
@@ -13,5 +13,5 @@ export function createSecret(): string {
  * and since a key is looked up by its digest, the time of a look-up tells nothing about how much of a guess was right.
  */
 export function digestOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret);
 }

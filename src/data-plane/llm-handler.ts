@@ -13,7 +13,7 @@ import { deliverHookAnswer, deliverUnread, deliverWhole, isUnread } from './deli
 import { JsonBody } from './json-body.ts';
 import type { JsonObject } from './json-value.ts';
 import { assertMayUse } from './models.ts';
-import { readRequestBody } from './request-body.ts';
+import { parseRequestBody, readRequestBytes } from './request-body.ts';
 import { reserve, settle } from './reservation.ts';
 import type { Router } from './routing/router.ts';
 import { assertGuarded } from './surface/phases.ts';
@@ -70,8 +70,9 @@ export class LlmHandler {
     let failure: GatewayError | null = null;
     try {
       answer.beginWait();
-      const body = await readRequestBody(req, surface, this.#bodyLimit);
+      const bytes = await readRequestBytes(req, surface, this.#bodyLimit);
       answer.endWait();
+      const body = parseRequestBody(bytes, req, surface);
       call = new Call(surface, req, answer, pipeline, body, this.#traceIds);
       await this.#serve(call);
     } catch (thrown) {
@@ -91,8 +92,9 @@ export class LlmHandler {
     try {
       assertToolsHeader(req.headers[TOOLS_HEADER], surface);
       answer.beginWait();
-      const body = await readRequestBody(req, surface, this.#bodyLimit);
+      const bytes = await readRequestBytes(req, surface, this.#bodyLimit);
       answer.endWait();
+      const body = parseRequestBody(bytes, req, surface);
       // The rounds are different requests: an upstream would answer the second one as it has answered the first.
       delete req.headers['idempotency-key'];
       await runTools({

@@ -31,29 +31,39 @@ export interface RequestBody {
 }
 
 /**
- * The body of a request: what a middleware has left in `req.body`, or else what is still on the wire.
+ * The bytes of a request's body: what a middleware has left in `req.body`, or else what is still on the wire. A promise
+ * only for the latter.
  *
  * @param limit in bytes
- * @throws GatewayError `unsupported_media_type`, `body_too_large`, and those of {@link JsonBody.parse} and
- * {@link FormBody.parse}
+ * @throws GatewayError `unsupported_media_type`, `body_too_large`
  */
-export async function readRequestBody(
+export function readRequestBytes(
   req: GatewayRequest,
   surface: Surface,
   limit: number,
-): Promise<RequestBody> {
+): Buffer | Promise<Buffer> {
   if (surface.request === 'multipart') return readForm(req, limit);
-  if (req.body !== undefined) return JsonBody.parse(toJsonBytes(req.body), surface);
+  if (req.body !== undefined) return toJsonBytes(req.body);
   refuseOtherMedia(req);
-  return JsonBody.parse(await readBody(req, limit), surface);
+  return readBody(req, limit);
 }
 
-async function readForm(req: GatewayRequest, limit: number): Promise<RequestBody> {
-  const { 'content-type': type = '' } = req.headers;
-  boundaryOf(type);
+/**
+ * Reads what {@link readRequestBytes} has brought.
+ *
+ * @throws GatewayError those of {@link JsonBody.parse} and {@link FormBody.parse}
+ */
+export function parseRequestBody(bytes: Buffer, req: GatewayRequest, surface: Surface): RequestBody {
+  return surface.request === 'multipart'
+    ? FormBody.parse(bytes, req.headers['content-type'] ?? '')
+    : JsonBody.parse(bytes, surface);
+}
+
+function readForm(req: GatewayRequest, limit: number): Buffer | Promise<Buffer> {
+  boundaryOf(req.headers['content-type'] ?? '');
   refuseEncoded(req);
-  if (req.body === undefined) return FormBody.parse(await readBody(req, limit), type);
-  if (req.body instanceof Uint8Array) return FormBody.parse(toBuffer(req.body), type);
+  if (req.body === undefined) return readBody(req, limit);
+  if (req.body instanceof Uint8Array) return toBuffer(req.body);
   throw new GatewayError(
     'invalid_request',
     'The form has been parsed by a middleware, and cannot be passed on any more',

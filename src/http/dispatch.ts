@@ -12,7 +12,7 @@ import { limitChunkedBody } from './body-limit.ts';
 import { admitRequest, checkAnnouncedLength, pathOf } from './guards.ts';
 import type { ServedResponse } from './messages.ts';
 import { createOwnPaths, type OwnPath } from './own-paths.ts';
-import { requestId } from './request-id.ts';
+import type { RequestIds } from './request-id.ts';
 import type { HttpServerDeps } from './types.ts';
 
 /**
@@ -33,9 +33,11 @@ export class Dispatcher {
   readonly #ownPaths: ReadonlyMap<string, OwnPath>;
   readonly #checkAdminKey: AdminGuard;
   readonly #adminApi: AdminTable;
+  readonly #ids: RequestIds;
 
-  constructor(deps: HttpServerDeps, isDraining: () => boolean) {
+  constructor(deps: HttpServerDeps, ids: RequestIds, isDraining: () => boolean) {
     this.#deps = deps;
+    this.#ids = ids;
     this.#isDraining = isDraining;
     this.#ownPaths = createOwnPaths(deps, isDraining);
     this.#checkAdminKey = createAdminGuard(deps.adminKey);
@@ -48,7 +50,7 @@ export class Dispatcher {
    */
   dispatch(req: GatewayRequest, res: ServedResponse): void {
     req.receivedAt = performance.now();
-    req.id = requestId(req.headers['x-request-id']);
+    req.id = this.#ids.of(req.headers['x-request-id']);
     try {
       this.#serve(req, res)?.catch((thrown: unknown) => this.#fail(req, res, thrown));
     } catch (thrown) {
@@ -115,7 +117,8 @@ export class Dispatcher {
     req.timeline = new Timeline(req.receivedAt, debug);
     req.timeline.mark('guard');
     timelines.open(req.id, req.timeline);
-    res.once('close', () => timelines.close(req.id));
+    // Not `once`: its wrapper costs more than a second call would, and there is none.
+    res.on('close', () => timelines.close(req.id));
   }
 
   /** Authentication and middleware, in front of what answers. */

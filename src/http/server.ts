@@ -9,7 +9,7 @@ import { Connections, HTTP_TIMEOUTS } from './connections.ts';
 import { Dispatcher } from './dispatch.ts';
 import { createMessageClasses, type MessageClasses } from './messages.ts';
 import { createProtocolErrors, type ProtocolErrors } from './protocol-errors.ts';
-import { requestId } from './request-id.ts';
+import { RequestIds } from './request-id.ts';
 import { securityHeaders } from './security-headers.ts';
 import { HttpStats } from './stats.ts';
 import type { HttpServer, HttpServerDeps, HttpTimeouts } from './types.ts';
@@ -49,8 +49,9 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
   server.maxHeadersCount = MAX_HEADERS;
 
   server.on('connection', (socket) => connections.add(socket));
-  serveRequests(server, connections, new Dispatcher(deps, isDraining), createAccessLog(deps.log));
-  refuseTheRest(server, createProtocolErrors(connections, constants, stats));
+  const ids = new RequestIds();
+  serveRequests(server, connections, new Dispatcher(deps, ids, isDraining), createAccessLog(deps.log));
+  refuseTheRest(server, ids, createProtocolErrors(connections, constants, stats));
 
   return {
     stats,
@@ -84,12 +85,12 @@ function serveRequests(
 }
 
 /** What Node would answer without a body or not at all. */
-function refuseTheRest(server: GatewayServer, protocolErrors: ProtocolErrors): void {
+function refuseTheRest(server: GatewayServer, ids: RequestIds, protocolErrors: ProtocolErrors): void {
   server.on('clientError', (error, socket) => protocolErrors.refuse(error, socket));
   server.on('connect', (_req, socket) => protocolErrors.refuseConnect(socket));
   server.on('checkExpectation', (req, res) => {
     req.receivedAt = performance.now();
-    req.id = requestId(req.headers['x-request-id']);
+    req.id = ids.of(req.headers['x-request-id']);
     const message = 'The only expectation that can be met is "100-continue"';
     sendError(res, new GatewayError('invalid_request', message, { status: 417 }));
   });

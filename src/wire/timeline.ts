@@ -91,6 +91,8 @@ export class Timelines {
 
   /** Requests that bring the same id share what plugins take of them. */
   charge(requestId: string | null, plugin: string, phase: string, ms: number): void {
-    if (requestId !== null) this.#open.get(requestId)?.charge(plugin, phase, ms);
+    // A look-up has to hash the id: not while nobody wants to know of any request.
+    if (requestId === null || this.#open.size === 0) return;
+    this.#open.get(requestId)?.charge(plugin, phase, ms);
   }
 }
