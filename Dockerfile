@@ -32,5 +32,5 @@ VOLUME /data
 EXPOSE 4000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 4000}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# No shell in between: signals reach Node. The flag: see docs/performance.md, "Memory".
-CMD ["node", "--max-semi-space-size=4", "dist/index.js"]
+# No shell in between: signals reach Node.
+CMD ["node", "dist/index.js"]

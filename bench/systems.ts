@@ -41,8 +41,6 @@ export interface System {
 
 const HERE = import.meta.dirname;
 const GATEWAY = join(HERE, '../dist/index.js');
-/** Those of `npm start` and of the image. */
-const GATEWAY_FLAGS = ['--max-semi-space-size=4'];
 /** The key that `plugins/ordinary/team-keys.ts` knows. */
 const KEY = { authorization: 'Bearer bench-key' };
 
@@ -122,7 +120,7 @@ function gateway(
     cpSync(join(HERE, 'plugins/noop.ts'), join(plugins, `noop-${copy}.ts`));
   }
   writeFileSync(join(cwd, 'gateway.yaml'), JSON.stringify(configFor(upstream, strategy)));
-  return { flags: GATEWAY_FLAGS, args: [GATEWAY], cwd, env: { PORT: String(port), ...env } };
+  return { args: [GATEWAY], cwd, env: { PORT: String(port), ...env } };
 }
 
 function configFor(upstream: string, strategy: string): object {

@@ -10,6 +10,7 @@ import type { RequestBody } from './request-body.ts';
  */
 export class FormBody implements RequestBody {
   readonly bytes: Buffer;
+  readonly length: number;
   readonly contentType: string;
   readonly model: string;
   /** What a form asks to be streamed passes through as it comes. */
@@ -19,6 +20,7 @@ export class FormBody implements RequestBody {
 
   private constructor(bytes: Buffer, contentType: string, parts: readonly FormPart[]) {
     this.bytes = bytes;
+    this.length = bytes.length;
     this.contentType = contentType;
     this.#parts = parts;
     this.#modelAt = modelPart(parts);
@@ -50,10 +52,10 @@ export class FormBody implements RequestBody {
     return this.json;
   }
 
-  withModel(model: string): Buffer {
-    if (model === this.model) return this.bytes;
+  withModel(model: string): readonly Buffer[] {
+    if (model === this.model) return [this.bytes];
     const { start, end } = this.#modelAt;
-    return Buffer.concat([this.bytes.subarray(0, start), Buffer.from(model), this.bytes.subarray(end)]);
+    return [this.bytes.subarray(0, start), Buffer.from(model), this.bytes.subarray(end)];
   }
 }
 

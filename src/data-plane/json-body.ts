@@ -1,9 +1,17 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../errors.ts';
+import { inOne } from '../wire/body.ts';
 import { type JsonMap, JsonScanError, type Member, mapJsonObject } from './json-scan.ts';
 import type { JsonObject } from './json-value.ts';
 import type { RequestBody } from './request-body.ts';
+import type { ScanMemory } from './scan-memory.ts';
 import type { Surface } from './surface/surface.ts';
+
+/** Where a value stands. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** A request nests some ten levels; recursive readers behind the gateway die of some thousands. */
 const MAX_DEPTH = 256;
@@ -16,39 +24,53 @@ const MAX_DEPTH = 256;
  * of prompt that is a quarter of the work, and none of the garbage. The whole is parsed when somebody asks for it.
  */
 export class JsonBody implements RequestBody {
-  readonly bytes: Buffer;
+  readonly length: number;
   readonly contentType: null = null;
   readonly model: string;
   readonly stream: boolean;
-  readonly #map: JsonMap;
-  /** `null`: the request names no model, and its surface has one for that case. */
-  readonly #modelAt: Member | null;
+  readonly #pieces: readonly Buffer[];
+  /** Members of all objects in it, at every depth. */
+  readonly #memberCount: number;
+  /** Where the model's name stands; `null`: the request names none, and its surface has one for that case. */
+  readonly #modelAt: Span | null;
+  readonly #isEmpty: boolean;
   #json: JsonObject | null = null;
 
-  private constructor(bytes: Buffer, map: JsonMap, surface: Surface) {
-    this.bytes = bytes;
-    this.#map = map;
-    this.#modelAt = soleMember(map, 'model');
-    this.model = readModel(valueAt(bytes, this.#modelAt), surface);
-    this.stream = readStream(valueAt(bytes, soleMember(map, 'stream')), surface);
-    if (this.stream) checkChoices(valueAt(bytes, lastMember(map, 'n')), surface);
+  private constructor(pieces: readonly Buffer[], text: string, surface: Surface) {
+    const map = mapObject(text);
+    const model = soleMember(map, 'model');
+    this.length = text.length;
+    this.model = readModel(valueIn(model), surface);
+    this.stream = readStream(valueIn(soleMember(map, 'stream')), surface);
+    if (this.stream) checkChoices(valueIn(lastMember(map, 'n')), surface);
+    this.#pieces = pieces;
+    this.#memberCount = map.memberCount;
+    // The map holds the text, which is as long as the body: neither is kept.
+    this.#modelAt = model === null ? null : { start: model.start, end: model.end };
+    this.#isEmpty = map.members.length === 0;
   }
 
   /**
    * Reads a body as it came.
    *
+   * @param memory where pieces are put together to be looked at
    * @throws GatewayError `invalid_json`: no JSON object in UTF-8, nested too deep, or with `model` or `stream` written
    * twice; `invalid_request`: no usable `model`, or `stream` is no boolean, or asks for what the surface does
    * not have
    */
-  static parse(bytes: Buffer, surface: Surface): JsonBody {
+  static parse(pieces: readonly Buffer[], surface: Surface, memory: ScanMemory): JsonBody {
+    const [first] = pieces;
+    const isWhole = pieces.length === 1 && first !== undefined;
+    const bytes = isWhole ? first : memory.gather(pieces);
     if (!isUtf8(bytes)) throw invalidJson('not UTF-8');
-    return new JsonBody(bytes, mapObject(bytes), surface);
+    return new JsonBody(pieces, bytes.toString('latin1'), surface);
   }
 
   /** The body that a hook gave. */
   static of(json: JsonObject, surface: Surface): JsonBody {
-    return JsonBody.parse(Buffer.from(JSON.stringify(json)), surface);
+    const text = JSON.stringify(json);
+    const bytes = Buffer.from(text);
+    return new JsonBody([bytes], bytes.toString('latin1'), surface);
   }
 
   /**
@@ -57,23 +79,22 @@ export class JsonBody implements RequestBody {
    * @throws GatewayError `invalid_json`, for invalid escapes and control characters in strings
    */
   get json(): JsonObject {
-    this.#json ??= parseJson(this.bytes.toString()) as JsonObject;
+    this.#json ??= parseJson(inOne(this.#pieces).toString()) as JsonObject;
     return this.#json;
   }
 
   /** The bytes with another model's name in them, and nothing else changed. */
-  withModel(model: string): Buffer {
-    if (model === this.model) return this.bytes;
+  withModel(model: string): readonly Buffer[] {
+    if (model === this.model) return this.#pieces;
     const name = JSON.stringify(model);
-    if (this.#modelAt === null) return this.#withMember(`"model":${name}`);
+    const bytes = inOne(this.#pieces);
+    if (this.#modelAt === null) {
+      const at = bytes.indexOf('{') + 1;
+      const member = `"model":${name}${this.#isEmpty ? '' : ','}`;
+      return [bytes.subarray(0, at), Buffer.from(member), bytes.subarray(at)];
+    }
     const { start, end } = this.#modelAt;
-    return Buffer.concat([this.bytes.subarray(0, start), Buffer.from(name), this.bytes.subarray(end)]);
-  }
-
-  #withMember(member: string): Buffer {
-    const at = this.bytes.indexOf('{') + 1;
-    const text = this.#map.members.length === 0 ? member : `${member},`;
-    return Buffer.concat([this.bytes.subarray(0, at), Buffer.from(text), this.bytes.subarray(at)]);
+    return [bytes.subarray(0, start), Buffer.from(name), bytes.subarray(end)];
   }
 
   /**
@@ -83,22 +104,22 @@ export class JsonBody implements RequestBody {
    * one that the upstream obeys
    */
   guarded(): JsonObject {
-    if (freeze(this.json) !== this.#map.memberCount) throw invalidJson('an object has the same key twice');
+    if (freeze(this.json) !== this.#memberCount) throw invalidJson('an object has the same key twice');
     return this.json;
   }
 }
 
-function mapObject(bytes: Buffer): JsonMap {
+function mapObject(text: string): JsonMap {
   try {
-    return mapJsonObject(bytes, MAX_DEPTH);
+    return mapJsonObject(text, MAX_DEPTH);
   } catch (error) {
     throw error instanceof JsonScanError ? invalidJson(error.message) : error;
   }
 }
 
 /** The value of a member, `undefined` when there is none. */
-function valueAt(bytes: Buffer, member: Member | null): unknown {
-  return member === null ? undefined : parseJson(bytes.toString('utf8', member.start, member.end));
+function valueIn(member: Member | null): unknown {
+  return member === null ? undefined : parseJson(member.text);
 }
 
 function parseJson(text: string): unknown {

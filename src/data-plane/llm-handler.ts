@@ -16,6 +16,7 @@ import { assertMayUse } from './models.ts';
 import { parseRequestBody, readRequestBytes } from './request-body.ts';
 import { reserve, settle } from './reservation.ts';
 import type { Router } from './routing/router.ts';
+import { ScanMemory } from './scan-memory.ts';
 import { assertGuarded } from './surface/phases.ts';
 import type { Surface } from './surface/surface.ts';
 import { maskRequest } from './text/request-text.ts';
@@ -46,6 +47,7 @@ export class LlmHandler {
   readonly #log: Logger;
   readonly #stats: CallStats;
   readonly #traceIds = new TraceIds();
+  readonly #scanMemory = new ScanMemory();
 
   constructor(options: LlmHandlerOptions) {
     this.#router = options.router;
@@ -70,9 +72,9 @@ export class LlmHandler {
     let failure: GatewayError | null = null;
     try {
       answer.beginWait();
-      const bytes = await readRequestBytes(req, surface, this.#bodyLimit);
+      const pieces = await readRequestBytes(req, surface, this.#bodyLimit);
       answer.endWait();
-      const body = parseRequestBody(bytes, req, surface);
+      const body = parseRequestBody(pieces, req, surface, this.#scanMemory);
       call = new Call(surface, req, answer, pipeline, body, this.#traceIds);
       await this.#serve(call);
     } catch (thrown) {
@@ -92,9 +94,9 @@ export class LlmHandler {
     try {
       assertToolsHeader(req.headers[TOOLS_HEADER], surface);
       answer.beginWait();
-      const bytes = await readRequestBytes(req, surface, this.#bodyLimit);
+      const pieces = await readRequestBytes(req, surface, this.#bodyLimit);
       answer.endWait();
-      const body = parseRequestBody(bytes, req, surface);
+      const body = parseRequestBody(pieces, req, surface, this.#scanMemory);
       // The rounds are different requests: an upstream would answer the second one as it has answered the first.
       delete req.headers['idempotency-key'];
       await runTools({

@@ -1,11 +1,12 @@
 import { GatewayError } from '../errors.ts';
-import { readBody } from '../wire/body.ts';
+import { inOne, readPieces } from '../wire/body.ts';
 import { charset, isJsonType, mediaType } from '../wire/headers.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import { FormBody } from './form-body.ts';
 import { JsonBody } from './json-body.ts';
 import type { JsonObject } from './json-value.ts';
 import { boundaryOf } from './multipart-scan.ts';
+import type { ScanMemory } from './scan-memory.ts';
 import type { Surface } from './surface/surface.ts';
 
 /**
@@ -13,7 +14,8 @@ import type { Surface } from './surface/surface.ts';
  * forwarded.
  */
 export interface RequestBody {
-  readonly bytes: Buffer;
+  /** Bytes in all. */
+  readonly length: number;
   /** What the upstream gets as `Content-Type`; `null` for plain JSON. */
   readonly contentType: string | null;
   readonly model: string;
@@ -26,12 +28,12 @@ export interface RequestBody {
    * @throws GatewayError `invalid_json`, when two readers may take the body differently
    */
   guarded(): JsonObject;
-  /** The bytes with another model's name in them, and nothing else changed. */
-  withModel(model: string): Buffer;
+  /** The bytes, in pieces, with another model's name in them, and nothing else changed. */
+  withModel(model: string): readonly Buffer[];
 }
 
 /**
- * The bytes of a request's body: what a middleware has left in `req.body`, or else what is still on the wire. A promise
+ * The bytes of a request's body, in pieces: what a middleware has left in `req.body`, or else what is still on the wire. A promise
  * only for the latter.
  *
  * @param limit in bytes
@@ -41,29 +43,35 @@ export function readRequestBytes(
   req: GatewayRequest,
   surface: Surface,
   limit: number,
-): Buffer | Promise<Buffer> {
+): readonly Buffer[] | Promise<readonly Buffer[]> {
   if (surface.request === 'multipart') return readForm(req, limit);
-  if (req.body !== undefined) return toJsonBytes(req.body);
+  if (req.body !== undefined) return [toJsonBytes(req.body)];
   refuseOtherMedia(req);
-  return readBody(req, limit);
+  return readPieces(req, limit);
 }
 
 /**
  * Reads what {@link readRequestBytes} has brought.
  *
+ * @param memory for bodies that came in several pieces
  * @throws GatewayError those of {@link JsonBody.parse} and {@link FormBody.parse}
  */
-export function parseRequestBody(bytes: Buffer, req: GatewayRequest, surface: Surface): RequestBody {
+export function parseRequestBody(
+  pieces: readonly Buffer[],
+  req: GatewayRequest,
+  surface: Surface,
+  memory: ScanMemory,
+): RequestBody {
   return surface.request === 'multipart'
-    ? FormBody.parse(bytes, req.headers['content-type'] ?? '')
-    : JsonBody.parse(bytes, surface);
+    ? FormBody.parse(inOne(pieces), req.headers['content-type'] ?? '')
+    : JsonBody.parse(pieces, surface, memory);
 }
 
-function readForm(req: GatewayRequest, limit: number): Buffer | Promise<Buffer> {
+function readForm(req: GatewayRequest, limit: number): readonly Buffer[] | Promise<readonly Buffer[]> {
   boundaryOf(req.headers['content-type'] ?? '');
   refuseEncoded(req);
-  if (req.body === undefined) return readBody(req, limit);
-  if (req.body instanceof Uint8Array) return toBuffer(req.body);
+  if (req.body === undefined) return readPieces(req, limit);
+  if (req.body instanceof Uint8Array) return [toBuffer(req.body)];
   throw new GatewayError(
     'invalid_request',
     'The form has been parsed by a middleware, and cannot be passed on any more',

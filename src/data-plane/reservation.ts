@@ -30,7 +30,7 @@ export async function reserve(call: Call, accounts: AccountsPhase, router: Route
       identity,
       surface: surface.name,
       model: body.model,
-      inputBytes: body.bytes.length,
+      inputBytes: body.length,
       maxOutputTokens: surface.stream === null ? 0 : outputLimit(body.guarded()),
       inputCostPerToken: dearest(candidates.map(({ inputCostPerToken }) => inputCostPerToken)),
       outputCostPerToken: dearest(candidates.map(({ outputCostPerToken }) => outputCostPerToken)),

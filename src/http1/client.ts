@@ -50,7 +50,9 @@ export class Http1Client implements ConnectionOwner {
    * @throws Http1Error `HTTP1_INVALID_REQUEST`, before the handler has heard of it
    */
   dispatch({ head, headers, body, idleMs }: ClientRequest, handler: ResponseHandler): void {
-    const exchange = new Exchange(completeHead(head, headers, body.length), body, idleMs, handler);
+    const pieces = Buffer.isBuffer(body) ? [body] : body;
+    const length = lengthOf(pieces);
+    const exchange = new Exchange(completeHead(head, headers, length), pieces, length, idleMs, handler);
     handler.onRequestStart(exchange);
     if (!exchange.isAborted) (this.#takeIdle() ?? this.#connect()).send(exchange);
   }
@@ -119,6 +121,12 @@ export class Http1Client implements ConnectionOwner {
 /** A function of its own, so that none is made for every turn. */
 function rest(client: Http1Client): void {
   client.rest();
+}
+
+function lengthOf(pieces: readonly Buffer[]): number {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  return length;
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {

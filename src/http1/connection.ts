@@ -58,14 +58,20 @@ export class Connection implements ResponseSink, Carrier {
     exchange.carrier = this;
     this.#parser.begin();
     this.#watch(exchange.idleMs);
-    const { head, body } = exchange;
-    if (body.length <= MAX_TEXT_BYTES) {
-      this.#socket.write(head + body.toString('latin1'), 'latin1');
-      return;
-    }
+    if (exchange.length <= MAX_TEXT_BYTES) this.#writeText(exchange);
+    else this.#writePieces(exchange);
+  }
+
+  #writeText({ head, body }: Exchange): void {
+    let text = head;
+    for (const piece of body) text += piece.toString('latin1');
+    this.#socket.write(text, 'latin1');
+  }
+
+  #writePieces({ head, body }: Exchange): void {
     this.#socket.cork();
     this.#socket.write(head, 'latin1');
-    this.#socket.write(body);
+    for (const piece of body) this.#socket.write(piece);
     this.#socket.uncork();
   }
 

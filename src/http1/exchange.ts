@@ -11,16 +11,25 @@ export interface Carrier {
 /** One request and its response: whoever takes the response controls no more than this, and no longer. */
 export class Exchange implements ResponseController {
   readonly head: string;
-  readonly body: Buffer;
+  readonly body: readonly Buffer[];
+  /** Bytes of the body. */
+  readonly length: number;
   readonly idleMs: number;
   readonly handler: ResponseHandler;
   /** `null` before the exchange is sent, and when it is over. */
   carrier: Carrier | null = null;
   isAborted = false;
 
-  constructor(head: string, body: Buffer, idleMs: number, handler: ResponseHandler) {
+  constructor(
+    head: string,
+    body: readonly Buffer[],
+    length: number,
+    idleMs: number,
+    handler: ResponseHandler,
+  ) {
     this.head = head;
     this.body = body;
+    this.length = length;
     this.idleMs = idleMs;
     this.handler = handler;
   }

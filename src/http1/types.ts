@@ -30,7 +30,8 @@ export interface ClientRequest {
   readonly head: string;
   /** Further fields: names, which are the caller's own constants, and values in turn. */
   readonly headers: readonly string[];
-  readonly body: Buffer;
+  /** In one piece or several, which are sent one behind the other. */
+  readonly body: Buffer | readonly Buffer[];
   /** Longest silence within the response's body. Milliseconds. */
   readonly idleMs: number;
 }

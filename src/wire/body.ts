@@ -13,8 +13,20 @@ export class ClientGoneError extends Error {
   }
 }
 
+/** Reads a request's body into one buffer; see {@link readPieces}. */
+export async function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
+  return inOne(await readPieces(req, limit));
+}
+
+/** The bytes of `pieces`, copied together when there are several. */
+export function inOne(pieces: readonly Buffer[]): Buffer {
+  const [first = NOTHING] = pieces;
+  return pieces.length < 2 ? first : Buffer.concat(pieces);
+}
+
 /**
- * Reads a request's body into one buffer.
+ * Reads a request's body, in the pieces that it came in: copied together, a long prompt costs as much again as its
+ * check.
  *
  * A body that is announced as larger than `limit` bytes is refused before any of it is read, any other as soon as it
  * has grown past it. The rest of a refused body is read and thrown away, up to `limit` bytes more: closing while the
@@ -23,8 +35,8 @@ export class ClientGoneError extends Error {
  * @throws GatewayError `body_too_large`
  * @throws ClientGoneError when the client hangs up
  */
-export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
-  if (req.readableEnded) return Promise.resolve(NOTHING);
+export function readPieces(req: IncomingMessage, limit: number): Promise<readonly Buffer[]> {
+  if (req.readableEnded) return Promise.resolve([]);
   // Closed already: no event will tell.
   if (req.destroyed) return Promise.reject(new ClientGoneError());
   const announced = Number(req.headers['content-length'] ?? 0);
@@ -38,11 +50,10 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
 function collect(
   req: IncomingMessage,
   limit: number,
-  resolve: (body: Buffer) => void,
+  resolve: (pieces: readonly Buffer[]) => void,
   reject: (error: Error) => void,
 ): void {
-  let first: Buffer | null = null;
-  let rest: Buffer[] | null = null;
+  const pieces: Buffer[] = [];
   let length = 0;
 
   const onData = (chunk: Buffer): void => {
@@ -53,12 +64,10 @@ function collect(
       discard(req, limit);
       return;
     }
-    if (first === null) first = chunk;
-    else if (rest === null) rest = [first, chunk];
-    else rest.push(chunk);
+    pieces.push(chunk);
   };
   req.on('data', onData);
-  req.on('end', () => resolve(rest === null ? (first ?? NOTHING) : Buffer.concat(rest, length)));
+  req.on('end', () => resolve(pieces));
   // Every request closes in the end, and an error costs a stack: it is made only when the body has not come to its end.
   const onGone = (): void => {
     if (!req.readableEnded) reject(new ClientGoneError());
