@@ -2,10 +2,12 @@ import { Http1Error } from './errors.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
-const TAB = 0x09;
-const SPACE = 0x20;
-const DELETE = 0x7f;
 const SEMICOLON = 0x3b;
+/** RFC 9112, section 7.1.1, without the white space that is there for old senders. */
+const EXTENSIONS =
+  /^(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)+$/;
+/** Section 7.1.2: a field line like those of the head. */
+const TRAILER = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Twelve hexadecimal digits: more than any memory, less than a number that JavaScript would round. */
 const MAX_SIZE_DIGITS = 12;
@@ -32,6 +34,8 @@ export class ChunkedBody {
   /** What is left of the chunk, or what is read of its size. */
   #left = 0;
   #ignored = 0;
+  /** What has come of an extension or a trailer. */
+  #line = '';
   /** Bytes that {@link read} has put into its target. */
   written = 0;
 
@@ -46,6 +50,7 @@ export class ChunkedBody {
     this.#digits = 0;
     this.#left = 0;
     this.#ignored = 0;
+    this.#line = '';
   }
 
   /**
@@ -81,7 +86,8 @@ export class ChunkedBody {
         this.#size(byte);
         return;
       case 'extension':
-        this.#ignore(byte, 'size end');
+        if (byte === CR) this.#endLine(EXTENSIONS, 'size end');
+        else this.#ignore(byte);
         return;
       case 'size end':
         this.#expect(byte, LF, this.#left === 0 ? 'trailer' : 'data');
@@ -95,10 +101,11 @@ export class ChunkedBody {
         return;
       case 'trailer':
         if (byte === CR) this.#state = 'last end';
-        else this.#trailer(byte);
+        else this.#beginLine(byte, 'trailer text');
         return;
       case 'trailer text':
-        this.#ignore(byte, 'trailer end');
+        if (byte === CR) this.#endLine(TRAILER, 'trailer end');
+        else this.#ignore(byte);
         return;
       case 'trailer end':
         this.#expect(byte, LF, 'trailer');
@@ -113,7 +120,7 @@ export class ChunkedBody {
     if (digit === -1) {
       if (this.#digits === 0) throw invalid();
       if (byte === CR) this.#state = 'size end';
-      else if (byte === SEMICOLON || byte === SPACE || byte === TAB) this.#state = 'extension';
+      else if (byte === SEMICOLON) this.#beginLine(byte, 'extension');
       else throw invalid();
       return;
     }
@@ -121,17 +128,22 @@ export class ChunkedBody {
     this.#left = this.#left * 16 + digit;
   }
 
-  /** The first byte of a line that is not the empty one. */
-  #trailer(byte: number): void {
-    this.#state = 'trailer text';
-    this.#ignore(byte, 'trailer end');
+  #beginLine(byte: number, state: State): void {
+    this.#state = state;
+    this.#ignore(byte);
   }
 
-  /** Text up to a line's end. */
-  #ignore(byte: number, next: State): void {
-    if (byte === CR) this.#state = next;
-    else if ((byte < SPACE && byte !== TAB) || byte === DELETE) throw invalid();
-    else if (++this.#ignored > MAX_IGNORED_BYTES) throw invalid();
+  /** Text that nobody reads. */
+  #ignore(byte: number): void {
+    if (++this.#ignored > MAX_IGNORED_BYTES) throw invalid();
+    this.#line += String.fromCharCode(byte);
+  }
+
+  /** What is no extension or no trailer may be where another reader sees a chunk, or the end. */
+  #endLine(form: RegExp, next: State): void {
+    if (!form.test(this.#line)) throw invalid();
+    this.#line = '';
+    this.#state = next;
   }
 
   #expect(byte: number, expected: number, next: State): void {

@@ -1,5 +1,6 @@
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { Connector } from './connector.ts';
+import { Http1Error } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { completeHead } from './request-head.ts';
 import type { ClientRequest, ResponseHandler } from './types.ts';
@@ -37,6 +38,7 @@ export class Http1Client implements ConnectionOwner {
   /** Free since this turn of the event loop. */
   #resting: Connection[] = [];
   #sweeper: NodeJS.Timeout | null = null;
+  #isClosed = false;
 
   /** @param origin its path is of no interest */
   constructor(origin: URL, { connectTimeoutMs, keepAliveMs }: ClientOptions) {
@@ -54,11 +56,15 @@ export class Http1Client implements ConnectionOwner {
     const length = lengthOf(pieces);
     const exchange = new Exchange(completeHead(head, headers, length), pieces, length, idleMs, handler);
     handler.onRequestStart(exchange);
-    if (!exchange.isAborted) (this.#takeIdle() ?? this.#connect()).send(exchange);
+    if (exchange.isAborted) return;
+    if (this.#isClosed)
+      handler.onResponseError(exchange, new Http1Error('HTTP1_CLOSED', 'The client was closed'));
+    else (this.#takeIdle() ?? this.#connect()).send(exchange);
   }
 
-  /** Closes all connections. Requests under way fail with `HTTP1_CLOSED`. */
+  /** Closes all connections. Requests under way fail with `HTTP1_CLOSED`, and so do those that come later. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#stopSweeping();
     await Promise.all([...this.#open].map((connection) => connection.close()));
   }

@@ -28,6 +28,8 @@ export class Connection implements ResponseSink, Carrier {
   #exchange: Exchange | null = null;
   #hasHead = false;
   #keepsAlive = false;
+  /** How long the other side keeps the connection once the response is over. Milliseconds. */
+  #keptMs = 0;
   #isPaused = false;
   /** The silence that the socket watches for. Milliseconds. */
   #idleMs = 0;
@@ -78,9 +80,8 @@ export class Connection implements ResponseSink, Carrier {
   onHead({ status, headers, keepsAlive }: ResponseHead): void {
     const exchange = this.#exchange as Exchange;
     this.#hasHead = true;
-    const keptMs = keepAliveOf(headers['keep-alive']) ?? this.#owner.keepAliveMs;
-    this.#keepsAlive = keepsAlive && keptMs > 0;
-    this.expiresAt = performance.now() + keptMs;
+    this.#keptMs = keepAliveOf(headers['keep-alive']) ?? this.#owner.keepAliveMs;
+    this.#keepsAlive = keepsAlive && this.#keptMs > 0;
     exchange.handler.onResponseStart(exchange, status, headers);
   }
 
@@ -138,11 +139,13 @@ export class Connection implements ResponseSink, Carrier {
     // A response may come before the whole request has gone: the rest of it would be read as the next one.
     if (this.#keepsAlive && isClean && this.#socket.writableLength === 0 && !this.isClosed) this.#free();
     else this.#socket.destroy();
-    exchange.handler.onResponseEnd(exchange);
+    tellEnd(exchange);
   }
 
   #free(): void {
     if (this.#isPaused) this.resume();
+    // Counted from the end: a stream may take longer than an unused connection is kept.
+    this.expiresAt = performance.now() + this.#keptMs;
     this.#owner.onFree(this);
   }
 
@@ -180,6 +183,15 @@ export class Connection implements ResponseSink, Carrier {
     if (idleMs === this.#idleMs) return;
     this.#idleMs = idleMs;
     this.#socket.setTimeout(idleMs);
+  }
+}
+
+/** A handler that fails at the end has failed like one that fails before it. */
+function tellEnd(exchange: Exchange): void {
+  try {
+    exchange.handler.onResponseEnd(exchange);
+  } catch (error) {
+    exchange.handler.onResponseError(exchange, error as Error);
   }
 }
 

@@ -90,7 +90,7 @@ function framingOf(status: number, headers: ResponseHeaders): Framing {
     throw invalid('it has both Content-Length and Transfer-Encoding');
   }
   if (status === 204 || status === 304) return NO_BODY;
-  if (coding !== undefined) return isChunked(coding) ? CHUNKED : UNTIL_CLOSE;
+  if (coding !== undefined) return chunkedBy(coding);
   if (length === undefined) return UNTIL_CLOSE;
   // Two of them are refused even if they agree: somebody in between may have believed one of them alone.
   if (typeof length !== 'string' || !/^\d{1,15}$/.test(length))
@@ -102,11 +102,14 @@ const NO_BODY: Framing = { kind: 'none' };
 const CHUNKED: Framing = { kind: 'chunked' };
 const UNTIL_CLOSE: Framing = { kind: 'close' };
 
-/** Whether `chunked` is the last coding; only then does the body say itself where it ends. */
-function isChunked(coding: string | string[]): boolean {
-  if (coding === 'chunked') return true;
-  const last = String(coding).split(',').at(-1) ?? '';
-  return last.trim().toLowerCase() === 'chunked';
+/**
+ * Any other coding has to be asked for with `TE` (RFC 9112, section 7.4), and nobody here could undo it: the body would
+ * be taken for what it is not.
+ */
+function chunkedBy(coding: string | string[]): Framing {
+  if (coding === 'chunked' || (typeof coding === 'string' && coding.toLowerCase() === 'chunked'))
+    return CHUNKED;
+  throw invalid('its Transfer-Encoding is not "chunked" alone');
 }
 
 /** RFC 9112, section 9.3. What a response without a body has sent nevertheless would be taken for the next one. */
@@ -115,6 +118,8 @@ function keepsAlive(text: string, headers: ResponseHeaders, framing: Framing, st
   if (framing.kind === 'close') return false;
   if (framing.kind === 'none' && status !== 304 && hasBody(headers)) return false;
   const isPersistent = text.charAt(MINOR_AT) === '1';
+  // RFC 9112, section 6.1: HTTP/1.0 has no such coding, so somebody in between may not have known where the body ends.
+  if (!isPersistent && framing.kind === 'chunked') return false;
   if (connection === undefined) return isPersistent;
   // The common answer of an older server.
   if (connection === 'keep-alive') return true;

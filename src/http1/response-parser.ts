@@ -2,7 +2,7 @@ import { ChunkedBody } from './chunked-body.ts';
 import { Http1Error } from './errors.ts';
 import { parseHead, type ResponseHead } from './response-head.ts';
 
-/** Bytes of a response's head. */
+/** Bytes of a response's head, the empty line behind it included. */
 const MAX_HEAD_BYTES = 16_384;
 const HEAD_END = '\r\n\r\n';
 
@@ -68,8 +68,10 @@ export class ResponseParser {
     const before = this.#text.length;
     const text = this.#text + bytes.toString('latin1', at, Math.min(length, at + MAX_HEAD_BYTES));
     const end = text.indexOf(HEAD_END);
-    if (end === -1 || end > MAX_HEAD_BYTES) {
-      if (text.length >= MAX_HEAD_BYTES) throw tooLarge();
+    // The same head has to be too large however it is cut.
+    const least = end === -1 ? text.length + 1 : end + HEAD_END.length;
+    if (least > MAX_HEAD_BYTES) throw tooLarge();
+    if (end === -1) {
       this.#text = text;
       return length;
     }
