@@ -51,7 +51,8 @@ const headers = z.record(
     .union([z.string(), z.number(), z.boolean()], HEADERS)
     .transform(String)
     .refine((value) => /^[\t\x20-\x7e\x80-\xff]*$/.test(value), 'a text that a header can carry'),
-  HEADERS,
+  // A name that is wrong says itself what is wrong with it.
+  { error: (issue) => (issue.code === 'invalid_key' ? issue.issues[0]?.message : HEADERS) },
 );
 
 const cost = amount('a number of at least 0', 0);

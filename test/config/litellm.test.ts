@@ -282,6 +282,12 @@ const BAD_PARAMS: readonly (readonly [string, string])[] = [
     'headers.a: got a text (not shown), expected a text that a header can carry',
   ],
   ['model: m, headers: [a]', 'headers: got a list, expected a mapping of header names to texts'],
+  ...['Connection', 'content-length', 'Transfer-Encoding', 'keep-alive', 'Upgrade'].map(
+    (name): [string, string] => [
+      `model: m, headers: {${name}: x}`,
+      `headers.${name}: got a text (not shown), expected headers that do not belong to the connection or to the framing of the body`,
+    ],
+  ),
 ];
 
 for (const [params, problem] of BAD_PARAMS) {

@@ -68,6 +68,17 @@ describe('headers', () => {
     );
   });
 
+  it('names the host that the operator asks for, once, and else the one of the URL', async (t) => {
+    for (const [headers, expected] of [
+      [{ host: 'tenant.example.com' }, 'tenant.example.com'],
+      [{}, null],
+    ] as const) {
+      const { upstream, url } = await gateway(t, json(COMPLETION), { headers });
+      assert.equal((await post(url, chat())).status, 200);
+      assert.equal(upstream.requests[0]?.headers.host, expected ?? new URL(upstream.url).host);
+    }
+  });
+
   it('keeps what the upstream says of its limits, and drops what is of the connection or of its own', async (t) => {
     const { url } = await gateway(
       t,
