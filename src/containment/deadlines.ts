@@ -80,5 +80,8 @@ export class Deadlines {
     else deadline.previous.next = deadline.next;
     if (deadline.next === null) queue.tail = deadline.previous;
     else deadline.next.previous = deadline.previous;
+    // One that outlived a collection would keep all that came behind it.
+    deadline.previous = null;
+    deadline.next = null;
   }
 }

@@ -58,6 +58,7 @@ class HandlerCall {
   readonly #outer: CallContext | undefined;
   readonly #started: number;
   #deadline: Deadline;
+  #onClose: (() => void) | null = null;
   #graces = 0;
   /** `left`: the client has gone before the whole answer was out. */
   #state: 'running' | 'handed-on' | 'over' | 'left' = 'running';
@@ -79,7 +80,7 @@ class HandlerCall {
     this.#context = { owner: site.owner, phase: site.phase, requestId: requestIdOf(req) };
     this.#outer = containment.current();
     this.#started = containment.now();
-    this.#deadline = containment.deadlines.set(site.owner.callTimeoutMs, this.#onDeadline);
+    this.#deadline = containment.deadlines.set(site.owner.callTimeoutMs, () => this.#expire());
     site.owner.counters(site.phase).calls++;
   }
 
@@ -89,21 +90,27 @@ class HandlerCall {
       this.#settle('left', null);
       return;
     }
-    this.#res.once('close', this.#onClose);
+    // No function literal is assigned to a member here: V8 would allocate it among the old objects, and all that it
+    // sees would outlive every collection of the young ones.
+    const onClose = (): void => this.#closed();
+    this.#onClose = onClose;
+    this.#res.once('close', onClose);
     this.#containment.runAs(this.#context, () => {
       try {
-        const returned: unknown = handler(this.#req, this.#res, this.#handOn);
-        if (returned instanceof Promise) returned.catch(this.#onThrown);
+        const returned: unknown = handler(this.#req, this.#res, (argument?: unknown) =>
+          this.#handOn(argument),
+        );
+        if (returned instanceof Promise) returned.catch((reason) => this.#thrown(reason));
       } catch (thrown) {
-        this.#onThrown(thrown);
+        this.#thrown(thrown);
       }
     });
   }
 
   /** The `next` that the plugin gets. `next('route')` and `next('router')` hand on like `next()`. */
-  readonly #handOn = (argument?: unknown): void => {
+  #handOn(argument: unknown): void {
     if (argument !== undefined && argument !== null && argument !== 'route' && argument !== 'router') {
-      this.#onThrown(argument);
+      this.#thrown(argument);
     } else if (this.#state === 'handed-on') {
       this.#count('protocol', new Error(`${this.#site.what} called next() twice`));
     } else if (this.#state === 'running' && this.#res.headersSent) {
@@ -112,7 +119,7 @@ class HandlerCall {
       this.#settle('handed-on', true);
       this.#goOn();
     }
-  };
+  }
 
   /** Downstream is not the plugin's: its context ends here, and so does its blame for exceptions. */
   #goOn(): void {
@@ -126,7 +133,7 @@ class HandlerCall {
   }
 
   /** A throw, a rejection or `next(error)`. Once the call is over, or handed on, all that is left is to count it. */
-  readonly #onThrown = (thrown: unknown): void => {
+  #thrown(thrown: unknown): void {
     // What breaks because the client hung up is no failure: anyone could quarantine a plugin by hanging up.
     if (this.#state === 'left') return;
     if (this.#state === 'running' && isAnswer(thrown) && !this.#res.headersSent) {
@@ -142,28 +149,28 @@ class HandlerCall {
     this.#count('error', cause);
     const message = `Plugin "${this.#site.owner.name}": ${this.#site.what} failed`;
     this.#giveUp(new GatewayError('plugin_error', message, { plugin: this.#site.owner.name, cause }));
-  };
+  }
 
   /** An answer that has begun is not cut, however long it streams. */
-  readonly #onDeadline = (): void => {
+  #expire(): void {
     if (this.#state !== 'running' || this.#res.headersSent) return;
     const { owner, what } = this.#site;
     if (this.#containment.mayWaitOn(this.#context, this.#graces++)) {
-      this.#deadline = this.#containment.deadlines.set(owner.callTimeoutMs, this.#onDeadline);
+      this.#deadline = this.#containment.deadlines.set(owner.callTimeoutMs, () => this.#expire());
       return;
     }
     const message = `Plugin "${owner.name}": ${what} neither answered nor handed on within ${owner.callTimeoutMs} ms`;
     const error = new PluginTimeoutError(message, { plugin: owner.name });
     this.#count('timeout', error);
     this.#giveUp(error);
-  };
+  }
 
   /** The answer is out; or the plugin gave it up; or the client left, which says nothing about the plugin. */
-  readonly #onClose = (): void => {
+  #closed(): void {
     const { errored, headersSent, writableFinished } = this.#res;
     if (errored !== null) this.#settle('over', false);
     else this.#settle(writableFinished ? 'over' : 'left', headersSent ? true : null);
-  };
+  }
 
   #giveUp(error: GatewayError): void {
     if (this.#state !== 'running') return;
@@ -184,7 +191,7 @@ class HandlerCall {
   #settle(state: 'handed-on' | 'over' | 'left', succeeded: boolean | null): void {
     if (this.#state !== 'running') return;
     this.#state = state;
-    this.#res.off('close', this.#onClose);
+    if (this.#onClose !== null) this.#res.off('close', this.#onClose);
     this.#containment.deadlines.cancel(this.#deadline, this.#site.owner.callTimeoutMs);
     const { owner, phase } = this.#site;
     const ms = this.#containment.now() - this.#started;

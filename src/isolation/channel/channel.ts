@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { toError } from '../../errors.ts';
 import { packError, parseError, unpackError } from './errors.ts';
@@ -52,7 +52,7 @@ interface Pending {
   readonly reject: (error: Error) => void;
   readonly onEvent: CallOptions['onEvent'];
   /** Runs what the other end asks for on behalf of this call as if the caller had asked. */
-  readonly inContext: ReturnType<typeof AsyncLocalStorage.snapshot>;
+  readonly context: AsyncResource;
 }
 
 const RATE_WINDOW_MS = 1000;
@@ -72,7 +72,7 @@ export class Channel {
   readonly #serving = new Map<number, Serving>();
   /** The call that the running code serves. */
   readonly #current = new AsyncLocalStorage<number>();
-  readonly #home: Pending['inContext'] = AsyncLocalStorage.snapshot();
+  readonly #home: AsyncResource = callContext();
   #lastCall = 0;
   #broken: Error | null = null;
   #frames = 0;
@@ -110,7 +110,7 @@ export class Channel {
     if (this.#broken !== null) return { result: Promise.reject(this.#broken), giveUp: ignore };
     const id = ++this.#lastCall;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#pending.set(id, { resolve, reject, onEvent, inContext: AsyncLocalStorage.snapshot() });
+    this.#pending.set(id, { resolve, reject, onEvent, context: callContext() });
     const caller = this.#current.getStore();
     this.#outbox.say(
       caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
@@ -198,7 +198,8 @@ export class Channel {
   #onEvent(id: number, { m, p }: Message): void {
     const pending = this.#pending.get(id);
     this.#countFrame();
-    if (pending !== undefined && m !== undefined) pending.inContext(() => pending.onEvent?.(m, p));
+    if (pending !== undefined && m !== undefined)
+      pending.context.runInAsyncScope(() => pending.onEvent?.(m, p));
   }
 
   #onRequest({ c: id, m: name, p: params, f: caller }: Message): void {
@@ -206,8 +207,8 @@ export class Channel {
     const { callsAtOnce } = this.#options.limits;
     if (this.#serving.size >= callsAtOnce)
       throw new RubbishError(`saw more than ${callsAtOnce} calls at once`);
-    const inContext = (caller === undefined ? undefined : this.#pending.get(caller)?.inContext) ?? this.#home;
-    inContext(() => {
+    const context = (caller === undefined ? undefined : this.#pending.get(caller)?.context) ?? this.#home;
+    context.runInAsyncScope(() => {
       if (id === undefined) this.#options.hear(name, params);
       else void this.#serve(id, name, params);
     });
@@ -237,6 +238,11 @@ export class Channel {
     if (++this.#frames > framesPerSecond)
       throw new RubbishError(`saw more than ${framesPerSecond} messages within a second`);
   }
+}
+
+/** The asynchronous context of whoever makes it. Less than `AsyncLocalStorage.snapshot`, which makes a function too. */
+function callContext(): AsyncResource {
+  return new AsyncResource('PluginCall');
 }
 
 async function abortable({ result, giveUp }: StartedCall, signal: AbortSignal): Promise<unknown> {

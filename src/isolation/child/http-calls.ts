@@ -75,22 +75,24 @@ class Exchange {
     });
     res.on('error', this.#onLate);
     try {
-      const returned: unknown = handler(req as unknown as Request, res as unknown as Response, this.#next);
-      if (returned instanceof Promise) returned.catch(this.#onThrown);
+      const returned: unknown = handler(req as unknown as Request, res as unknown as Response, (argument) =>
+        this.#next(argument),
+      );
+      if (returned instanceof Promise) returned.catch((reason) => this.#thrown(reason));
     } catch (thrown) {
-      this.#onThrown(thrown);
+      this.#thrown(thrown);
     }
     return this.#outcome.promise;
   }
 
-  readonly #next = (argument?: unknown): void => {
-    if (argument != null && argument !== 'route' && argument !== 'router') this.#onThrown(argument);
+  #next(argument: unknown): void {
+    if (argument != null && argument !== 'route' && argument !== 'router') this.#thrown(argument);
     else if (this.#over || this.#isRelaying)
       this.#onLate(new Error('next() was called twice, or after the answer'));
     else if (this.#messages.res.headersSent)
       this.#onLate(new Error('next() was called after the answer had begun'));
     else this.#handOn();
-  };
+  }
 
   #handOn(): void {
     try {
@@ -98,7 +100,7 @@ class Exchange {
       if (!isWrapped(this.#messages.res)) this.#settle({ next });
       else {
         this.#isRelaying = true;
-        answerThrough(this.#messages.res, this.#relay(next)).catch(this.#fail);
+        answerThrough(this.#messages.res, this.#relay(next)).catch((reason) => this.#fail(reason));
       }
     } catch (error) {
       this.#fail(error);
@@ -106,12 +108,12 @@ class Exchange {
   }
 
   /** After it has handed on, it breaks for itself alone. */
-  readonly #onThrown = (thrown: unknown): void => {
+  #thrown(thrown: unknown): void {
     if (this.#isRelaying) this.#onLate(thrown);
     else this.#fail(thrown);
-  };
+  }
 
-  readonly #fail = (thrown: unknown): void => {
+  #fail(thrown: unknown): void {
     if (this.#over) {
       this.#onLate(thrown);
       return;
@@ -120,7 +122,7 @@ class Exchange {
     // Half an answer must not be taken for a whole one.
     if (this.#messages.res.headersSent) this.#messages.socket.destroy();
     this.#outcome.reject(thrown);
-  };
+  }
 
   #settle(outcome: HttpOutcome): void {
     if (this.#over) return;

@@ -66,7 +66,9 @@ class Crossing {
   /** `null`: it was answered, or nobody waits for it any more. */
   async run(method: string, index: number): Promise<HandedOn | null> {
     const params = { index, request: this.#describe() };
-    const { result, giveUp } = this.#channel.start(method, params, this.#onEvent);
+    const { result, giveUp } = this.#channel.start(method, params, (event, value) =>
+      this.#hear(event, value),
+    );
     let isGone = false;
     const onClose = (): void => {
       isGone = true;
@@ -87,11 +89,11 @@ class Crossing {
     }
   }
 
-  readonly #onEvent = (event: string, value: unknown): void => {
+  #hear(event: string, value: unknown): void {
     if (event === 'pull') this.#sendBody();
     else if (event === 'head') this.#answer(parseHead(value));
     else if (event === 'next') this.#handOn(parseHandedOn(value));
-  };
+  }
 
   /** Middleware has wrapped the answer and handed on: what others answer passes through its process. */
   #handOn(changes: HandedOn): void {
@@ -136,7 +138,8 @@ class Crossing {
     if (this.#relay !== null) this.#relay.takeWhole(answer, body);
     else if (!res.headersSent && !res.destroyed) {
       setHead(res, answer);
-      res.end(body);
+      // Node sends a head and a text of one-byte characters in one write, and a head and a buffer in two.
+      res.end(body.toString('latin1'), 'latin1');
     }
   }
 
