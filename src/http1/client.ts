@@ -11,7 +11,7 @@ const SWEEP_MS = 1_000;
 export interface ClientOptions {
   /** Milliseconds for a connection, TLS included. */
   readonly connectTimeoutMs: number;
-  /** How long an unused connection is kept, unless the other side names a shorter time. Milliseconds. */
+  /** How long an unused connection is kept, unless the other side names a time of its own. Milliseconds. */
   readonly keepAliveMs: number;
 }
 

@@ -5,6 +5,8 @@ import { parseHead, type ResponseHead } from './response-head.ts';
 /** Bytes of a response's head, the empty line behind it included. */
 const MAX_HEAD_BYTES = 16_384;
 const HEAD_END = '\r\n\r\n';
+/** Informational responses in front of one response; servers send one or two. */
+const MAX_INFORMATIONAL = 32;
 
 /** Hears what a parser finds. */
 export interface ResponseSink {
@@ -22,6 +24,7 @@ export class ResponseParser {
   #state: State = 'over';
   /** What has come of a head. */
   #text = '';
+  #informational = 0;
   /** Bytes of a sized body that are yet to come. */
   #left = 0;
 
@@ -38,6 +41,7 @@ export class ResponseParser {
   begin(): void {
     this.#state = 'head';
     this.#text = '';
+    this.#informational = 0;
   }
 
   /**
@@ -81,15 +85,23 @@ export class ResponseParser {
   }
 
   #begin(head: ResponseHead): void {
-    // RFC 9110, section 15.2: any number of them may come first. Nobody has asked for another protocol.
-    if (head.status === 101) throw new Http1Error('HTTP1_INVALID_RESPONSE', 'Invalid response: it upgrades');
-    if (head.status < 200) return;
+    if (head.status < 200) {
+      this.#pass(head);
+      return;
+    }
     const { framing } = head;
     if (framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0)) this.#state = 'over';
     else this.#state = framing.kind;
     if (framing.kind === 'length') this.#left = framing.bytes;
     if (framing.kind === 'chunked') this.#chunks.reset();
     this.#sink.onHead(head);
+  }
+
+  /** RFC 9110, section 15.2: some of them may come first. Nobody has asked for another protocol. */
+  #pass({ status }: ResponseHead): void {
+    if (status === 101) throw new Http1Error('HTTP1_INVALID_RESPONSE', 'Invalid response: it upgrades');
+    if (++this.#informational <= MAX_INFORMATIONAL) return;
+    throw new Http1Error('HTTP1_INVALID_RESPONSE', 'Invalid response: it never comes to its final head');
   }
 
   #sized(bytes: Buffer, at: number, length: number): number {

@@ -244,3 +244,10 @@ test('a parser reads any number of responses, and counts nothing from one to the
   }
   assert.equal(body, 'onetwothree'.repeat(4_000));
 });
+
+test('a response that never comes to its final head is refused', () => {
+  const early = 'HTTP/1.1 103 Early Hints\r\n\r\n';
+  const final = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n';
+  assert.equal(read(Buffer.from(early.repeat(32) + final)).heads.length, 1);
+  assert.equal(read(Buffer.from(early.repeat(33) + final)).error, 'HTTP1_INVALID_RESPONSE');
+});
