@@ -165,7 +165,8 @@ async function isBack(gateway: GatewayProcess): Promise<void> {
       assert.equal(body.alive, true);
       return;
     }
-    assert.equal((body.error as { code: string }).code, 'plugin_error');
+    // A call that waits for the new process may reach its own limit first, on a busy machine.
+    assert.match((body.error as { code: string }).code, /^plugin_(error|timeout)$/);
   }
 }
 
