@@ -116,7 +116,8 @@ export class Channel {
     this.#outbox.say(
       caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
     );
-    return { result: promise, giveUp: (reason) => this.#giveUp(id, reason) };
+    const giveUp = (reason: Error): void => this.#giveUp(id, reason);
+    return { result: promise, giveUp };
   }
 
   notify(notice: string, params: unknown): void {
