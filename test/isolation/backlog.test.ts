@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeMessage } from '../../src/isolation/channel/frames.ts';
 import { channelAndPipe, connectedPair, NO_LIMITS } from './channel-pair.ts';
 
-const COUNT = 30_000;
+const COUNT = 10_000;
 
 test('a flood of messages is taken in portions, in its order, and others have their turns between', async (t) => {
   const heard: unknown[] = [];
@@ -16,6 +16,7 @@ test('a flood of messages is taken in portions, in its order, and others have th
       serve: (_method, params) => params,
       hear: (_notice, params) => {
         heard.push(params);
+        spin(0.05);
         if (heard.length === COUNT) resolve();
       },
     },
@@ -33,7 +34,8 @@ test('a flood of messages is taken in portions, in its order, and others have th
   await all;
   assert.deepEqual(heard, [...Array(COUNT).keys()]);
   assert.deepEqual(await answer, { value: 'after the flood', heard: COUNT });
-  assert.ok(turns > 1 && mostInATurn < COUNT, `${turns} turns, ${mostInATurn} in one of them`);
+  // One read has more than a thousand of them.
+  assert.ok(mostInATurn < 100, `${turns} turns, ${mostInATurn} in one of them`);
 });
 
 test('a channel that breaks in the middle of a flood hears nothing more of it', async (t) => {
