@@ -9,10 +9,11 @@ const ROOT = join(import.meta.dirname, '..');
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   freeze: [],
+  'transient-map': [],
   version: [],
   'plugin-api': ['errors'],
   contributions: ['plugin-api'],
-  wire: ['errors', 'plugin-api'],
+  wire: ['errors', 'plugin-api', 'transient-map'],
   net: ['errors', 'plugin-api'],
   http1: [],
   storage: ['errors', 'plugin-api'],

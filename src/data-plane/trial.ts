@@ -204,7 +204,8 @@ export class Trial {
         if (failure !== null) this.#router.judge(deployment, 'regular', 'fault');
         this.#report(call, choice, attempt, sentAt, { failure, usage: call.usage });
       };
-      return { kind: 'streaming', play: () => play(call, sink), report };
+      const playNow = (): Promise<void> => play(call, sink);
+      return { kind: 'streaming', play: playNow, report };
     }
     const failure = outcome.kind === 'failed' ? outcome.failure : null;
     if (failure?.retry === 'unfit') {

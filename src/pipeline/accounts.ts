@@ -42,7 +42,8 @@ export class Accounts implements AccountsPhase {
   }
 
   #reserved(account: Account, { ticket, headers = {} }: Reservation, id: string): Reserved {
-    return { headers, settle: (outcome) => this.#settle(account, ticket, outcome, id) };
+    const settle = (outcome: UsageOutcome): void => this.#settle(account, ticket, outcome, id);
+    return { headers, settle };
   }
 
   /** A failure is counted and blamed; what was reserved stays, so that nobody gets more than there is. */

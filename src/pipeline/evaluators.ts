@@ -43,11 +43,12 @@ export function compileEvaluators(containment: Containment, members: readonly Me
 
 function createJudge(containment: Containment): Judge {
   return ({ member, evaluator }, side, request, response) => {
+    const check = (value: unknown): Verdict => checkVerdict(value, response ?? request);
     const site: CallSite<Verdict> = {
       owner: member.owner,
       phase: 'evaluator',
       what: `evaluator "${evaluator.name}"`,
-      check: (value) => checkVerdict(value, response ?? request),
+      check,
       about: request,
     };
     return invoke(containment, member.gate, site, request.id, () =>

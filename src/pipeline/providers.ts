@@ -69,11 +69,12 @@ class ContainedProvider {
 
   async #call<T>(requestId: string, check: (value: unknown) => T, fn: () => unknown): Promise<T> {
     const { owner, gate, name } = this.#member;
+    const checked = (value: unknown): T | Said => (value instanceof Said ? value : check(value));
     const site: CallSite<T | Said> = {
       owner,
       phase: 'provider',
       what: `provider "${this.#name}"`,
-      check: (value) => (value instanceof Said ? value : check(value)),
+      check: checked,
     };
     let result: T | Said;
     try {

@@ -1,3 +1,5 @@
+import { TransientMap } from '../transient-map.ts';
+
 /** What one plugin took of one request, in one phase. */
 export interface PluginCost {
   readonly plugin: string;
@@ -79,14 +81,14 @@ function copyOf(cost: PluginCost): PluginCost {
 
 /** The timelines of the requests that are being served, for those who only know a request's id. */
 export class Timelines {
-  readonly #open = new Map<string, Timeline>();
+  readonly #open = new TransientMap<string, Timeline>();
 
   open(requestId: string, timeline: Timeline): void {
     this.#open.set(requestId, timeline);
   }
 
   close(requestId: string): void {
-    this.#open.delete(requestId);
+    this.#open.take(requestId);
   }
 
   /** Requests that bring the same id share what plugins take of them. */

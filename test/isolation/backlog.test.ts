@@ -4,18 +4,19 @@ import { getDefaultHighWaterMark } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeMessage } from '../../src/isolation/channel/frames.ts';
-import { channelAndPipe, channelPair, NO_LIMITS } from './channel-pair.ts';
+import { channelAndPipe, connectedPair, NO_LIMITS } from './channel-pair.ts';
 
-const COUNT = 30_000;
+const COUNT = 10_000;
 
-test('a flood of messages is taken in portions, in its order, and others have their turns between', async () => {
+test('a flood of messages is taken in portions, in its order, and others have their turns between', async (t) => {
   const heard: unknown[] = [];
   const { promise: all, resolve } = Promise.withResolvers<void>();
-  const { far } = channelPair({
+  const { far } = await connectedPair(t, {
     near: {
       serve: (_method, params) => params,
       hear: (_notice, params) => {
         heard.push(params);
+        spin(0.05);
         if (heard.length === COUNT) resolve();
       },
     },
@@ -33,12 +34,13 @@ test('a flood of messages is taken in portions, in its order, and others have th
   await all;
   assert.deepEqual(heard, [...Array(COUNT).keys()]);
   assert.deepEqual(await answer, { value: 'after the flood', heard: COUNT });
-  assert.ok(turns > 1 && mostInATurn < COUNT, `${turns} turns, ${mostInATurn} in one of them`);
+  // One read has more than a thousand of them.
+  assert.ok(mostInATurn < 100, `${turns} turns, ${mostInATurn} in one of them`);
 });
 
-test('a channel that breaks in the middle of a flood hears nothing more of it', async () => {
+test('a channel that breaks in the middle of a flood hears nothing more of it', async (t) => {
   let heard = 0;
-  const { near, far } = channelPair({
+  const { near, far } = await connectedPair(t, {
     near: {
       hear: () => {
         heard++;
@@ -47,13 +49,14 @@ test('a channel that breaks in the middle of a flood hears nothing more of it', 
     },
   });
   for (let n = 0; n < COUNT; n++) far.notify('n', n);
+  while (heard < 10) await nextTurn();
   for (let turn = 0; turn < 50; turn++) await nextTurn();
   assert.equal(heard, 10);
 });
 
-test('who has used up its share of the loop waits for more of it', async () => {
+test('who has used up its share of the loop waits for more of it', async (t) => {
   let heard = 0;
-  const { near, far } = channelPair({
+  const { near, far } = await connectedPair(t, {
     near: {
       limits: { ...NO_LIMITS, loopShare: 1e-6 },
       hear: () => {
@@ -63,6 +66,7 @@ test('who has used up its share of the loop waits for more of it', async () => {
     },
   });
   for (let n = 0; n < COUNT; n++) far.notify('n', n);
+  while (heard === 0) await nextTurn();
   for (let turn = 0; turn < 500; turn++) await nextTurn();
   assert.ok(heard > 1 && heard < 100, `${heard} were heard`);
   near.break(new Error('enough'));

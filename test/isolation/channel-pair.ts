@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
+import type { TestContext } from 'node:test';
 import { Channel, type ChannelLimits, type ChannelOptions } from '../../src/isolation/channel/channel.ts';
 
 /** What an end of a channel may send: anything, at any rate. */
@@ -17,6 +20,23 @@ interface Ends {
 /** Two channels that talk to each other. One that is lost is broken, as its owner has to. */
 export function channelPair({ near, far }: Ends): { readonly near: Channel; readonly far: Channel } {
   const [one, other] = duplexPair();
+  return { near: createEnd(one, 0, near), far: createEnd(other, 1, far) };
+}
+
+/** The same over a connection, which is read in large pieces as pipes between processes are. */
+export async function connectedPair(
+  t: TestContext,
+  { near, far }: Ends,
+): Promise<{ readonly near: Channel; readonly far: Channel }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const one = connect(server.address() as { port: number });
+  const [other] = (await once(server, 'connection')) as [Socket];
+  t.after(() => {
+    one.destroy();
+    other.destroy();
+    server.close();
+  });
   return { near: createEnd(one, 0, near), far: createEnd(other, 1, far) };
 }
 

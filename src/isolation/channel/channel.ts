@@ -1,6 +1,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { toError } from '../../errors.ts';
+import { TransientMap } from '../../transient-map.ts';
 import { packError, parseError, unpackError } from './errors.ts';
 import { FRAME, type Frame, RubbishError } from './frames.ts';
 import { Intake } from './intake.ts';
@@ -68,8 +69,8 @@ export class Channel {
   readonly #intake: Intake;
   readonly #outbox: Outbox;
   readonly #streams: StreamTable;
-  readonly #pending = new Map<number, Pending>();
-  readonly #serving = new Map<number, Serving>();
+  readonly #pending = new TransientMap<number, Pending>();
+  readonly #serving = new TransientMap<number, Serving>();
   /** The call that the running code serves. */
   readonly #current = new AsyncLocalStorage<number>();
   readonly #home: AsyncResource = callContext();
@@ -115,7 +116,8 @@ export class Channel {
     this.#outbox.say(
       caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
     );
-    return { result: promise, giveUp: (reason) => this.#giveUp(id, reason) };
+    const giveUp = (reason: Error): void => this.#giveUp(id, reason);
+    return { result: promise, giveUp };
   }
 
   notify(notice: string, params: unknown): void {
@@ -161,9 +163,8 @@ export class Channel {
   }
 
   #giveUp(id: number, reason: Error): void {
-    const pending = this.#pending.get(id);
+    const pending = this.#pending.take(id);
     if (pending === undefined) return;
-    this.#pending.delete(id);
     this.#outbox.say({ a: id });
     pending.reject(reason);
   }
@@ -184,13 +185,12 @@ export class Channel {
   }
 
   #onResult(id: number, { p, x }: Message): void {
-    const pending = this.#pending.get(id);
+    const pending = this.#pending.take(id);
     // The caller gave up: a late answer is discarded.
     if (pending === undefined) {
       this.#countFrame();
       return;
     }
-    this.#pending.delete(id);
     if (x === undefined) pending.resolve(p);
     else pending.reject(unpackError(parseError(x)));
   }
@@ -224,7 +224,7 @@ export class Channel {
       if (thrown instanceof RubbishError) this.#lost(thrown);
       else if (!call.isGivenUp) this.#outbox.say({ r: id, x: packError(thrown) });
     } finally {
-      this.#serving.delete(id);
+      this.#serving.take(id);
     }
   }
 

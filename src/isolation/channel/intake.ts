@@ -4,6 +4,8 @@ import { type Frame, FrameReader } from './frames.ts';
 
 /** What the other end may take of one turn of the loop: its flood must not hold up everybody else. */
 const TURN_MS = 0.25;
+/** What Node reads at once. A shorter chunk was all there was: no other follows in this turn of the loop. */
+const READ_BYTES = 65_536;
 /** So much of its share it may save up: what comes in a burst is taken without a pause. */
 const SAVED_MS = 5;
 
@@ -63,9 +65,17 @@ export class Intake {
       this.#onRubbish(toError(error));
     }
     this.#spend(begunAt);
-    if (isBehind || this.#backlog.length === 0) return;
-    this.#duplex.pause();
-    this.#continueLater();
+    if (this.#backlog.length === 0) this.#endTurnAfter(chunk);
+    else if (!isBehind) {
+      this.#duplex.pause();
+      this.#continueLater();
+    }
+  }
+
+  /** Turns are told apart without the help of the loop where that is possible: an immediate has it poll once more. */
+  #endTurnAfter(chunk: Buffer): void {
+    if (chunk.length < READ_BYTES) this.#turnEndsAt = null;
+    else setImmediate(Intake.#endTurn, this);
   }
 
   #onFrame(frame: Frame): void {
@@ -77,6 +87,7 @@ export class Intake {
   readonly #onBacklog = (): void => {
     const backlog = this.#backlog;
     const begunAt = performance.now();
+    this.#turnEndsAt = null;
     let taken = 0;
     try {
       while (taken < backlog.length && !this.#isStopped && this.#hasTime())
@@ -107,10 +118,7 @@ export class Intake {
   /** Whether another frame may be taken in this turn of the loop, in however many chunks they come. */
   #hasTime(): boolean {
     const now = performance.now();
-    if (this.#turnEndsAt === null) {
-      this.#turnEndsAt = now + TURN_MS;
-      setImmediate(Intake.#endTurn, this);
-    }
+    this.#turnEndsAt ??= now + TURN_MS;
     return now <= this.#turnEndsAt;
   }
 

@@ -1,3 +1,4 @@
+import { TransientMap } from '../../transient-map.ts';
 import { FRAME, type Frame, RubbishError } from './frames.ts';
 import { IncomingStream, OutgoingStream, type SendFrame } from './streams.ts';
 
@@ -15,8 +16,8 @@ export interface StreamTableOptions {
 /** The streams of a channel that are open, by their ids. */
 export class StreamTable {
   readonly #options: StreamTableOptions;
-  readonly #incoming = new Map<number, IncomingStream>();
-  readonly #outgoing = new Map<number, OutgoingStream>();
+  readonly #incoming = new TransientMap<number, IncomingStream>();
+  readonly #outgoing = new TransientMap<number, OutgoingStream>();
   #lastId: number;
   #broken: Error | null = null;
 
@@ -33,7 +34,7 @@ export class StreamTable {
 
   /** A stream to the other end. */
   open(id: number): OutgoingStream {
-    const stream = new OutgoingStream(id, this.#options.send, () => this.#outgoing.delete(id));
+    const stream = new OutgoingStream(id, this.#options.send, () => this.#outgoing.take(id));
     // Whoever writes hears of failures by the pipeline; unheard, they would end the process.
     stream.on('error', ignore);
     if (this.#broken === null) this.#outgoing.set(id, stream);
@@ -46,7 +47,7 @@ export class StreamTable {
     const { side, send } = this.#options;
     if (typeof id !== 'number' || !Number.isInteger(id) || id % 2 === side || this.#incoming.has(id))
       throw new RubbishError(`saw ${String(id)} as the id of a stream`);
-    const stream = new IncomingStream(id, send, () => this.#incoming.delete(id));
+    const stream = new IncomingStream(id, send, () => this.#incoming.take(id));
     stream.on('error', ignore);
     this.#incoming.set(id, stream);
     return stream;
@@ -62,8 +63,8 @@ export class StreamTable {
   /** Every stream fails with `reason`, and so does each that is opened from now on. */
   break(reason: Error): void {
     this.#broken = reason;
-    for (const stream of [...this.#incoming.values()]) stream.takeFailure(reason.message);
-    for (const stream of [...this.#outgoing.values()]) stream.destroy(reason);
+    for (const stream of this.#incoming.values()) stream.takeFailure(reason.message);
+    for (const stream of this.#outgoing.values()) stream.destroy(reason);
   }
 
   #addCredit(id: number, payload: Buffer): void {

@@ -11,28 +11,32 @@ type Done = (error?: Error | null) => void;
 export class AnswerSink {
   readonly #head: AnswerHead;
   readonly #open: (head: AnswerHead) => OutgoingStream;
+  readonly #onDrain: () => void;
   readonly #turn: NodeJS.Immediate;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #ended = false;
   #stream: OutgoingStream | null = null;
 
-  /** @param open tells the head; what it returns takes the body */
-  constructor(head: AnswerHead, open: (head: AnswerHead) => OutgoingStream) {
+  /**
+   * @param open tells the head; what it returns takes the body
+   * @param onDrain called when more may be written after `write` has said no
+   */
+  constructor(head: AnswerHead, open: (head: AnswerHead) => OutgoingStream, onDrain: () => void) {
     this.#head = head;
     this.#open = open;
+    this.#onDrain = onDrain;
     this.#turn = setImmediate(() => this.#letGo());
   }
 
-  write(chunk: Buffer, done: Done): void {
+  /** False when whoever writes should wait. `done` is called when the chunk is on its way. */
+  write(chunk: Buffer, done?: Done): boolean {
     if (this.#stream === null && this.#heldBytes + chunk.length > MAX_PACKED_BYTES) this.#letGo();
-    if (this.#stream !== null) {
-      this.#stream.write(chunk, done);
-      return;
-    }
-    this.#held.push(chunk);
+    if (this.#stream !== null) return this.#stream.write(chunk, done);
+    if (chunk.length > 0) this.#held.push(chunk);
     this.#heldBytes += chunk.length;
-    done();
+    if (done !== undefined) process.nextTick(done);
+    return true;
   }
 
   end(): void {
@@ -58,6 +62,7 @@ export class AnswerSink {
     if (this.#stream !== null) return this.#stream;
     clearImmediate(this.#turn);
     const stream = this.#open(this.#head);
+    stream.on('drain', this.#onDrain);
     for (const chunk of this.#held) stream.write(chunk);
     this.#held = [];
     this.#stream = stream;

@@ -220,14 +220,11 @@ function inTurn(
 
 function toAuthRequest(fields: Omit<AuthRequest, 'get'>): AuthRequest {
   const headers = Object.assign(Object.create(null), fields.headers) as AuthRequest['headers'];
-  return deepFreeze({
-    ...fields,
-    headers,
-    get(name: string) {
-      const value = headers[name.toLowerCase()];
-      return Array.isArray(value) ? value.join(', ') : value;
-    },
-  });
+  const get = (name: string): string | undefined => {
+    const value = headers[name.toLowerCase()];
+    return Array.isArray(value) ? value.join(', ') : value;
+  };
+  return deepFreeze({ ...fields, headers, get });
 }
 
 function asError(subject: unknown): HookSubject {

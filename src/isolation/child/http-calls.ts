@@ -6,7 +6,7 @@ import type { OutgoingStream } from '../channel/streams.ts';
 import type { AnswerHead, CrossingBody, CrossingRequest, HandedOn, HttpOutcome } from '../protocol.ts';
 import { answerThrough, isWrapped, refuseReplaced } from './answer-relay.ts';
 import { AnswerSink } from './answer-sink.ts';
-import { createMessages, type Messages } from './messages.ts';
+import { createMessages, type MessagePorts, type Messages } from './messages.ts';
 
 /** Told of what breaks after a request has been handed on or answered. */
 export type OnLate = (error: unknown) => void;
@@ -24,14 +24,13 @@ export function runRemote(
     call.emit('head', { ...head, stream: stream.id });
     return stream;
   };
-  const messages = createMessages(request, {
-    openBody: () => {
-      const body = channel.accept(request.stream);
-      call.emit('pull', null);
-      return body;
-    },
-    sendHead: (head) => new AnswerSink(head, openAnswer),
-  });
+  const openBody = (): Readable => {
+    const body = channel.accept(request.stream);
+    call.emit('pull', null);
+    return body;
+  };
+  const sendHead: MessagePorts['sendHead'] = (head, onDrain) => new AnswerSink(head, openAnswer, onDrain);
+  const messages = createMessages(request, { openBody, sendHead });
   const relay = (next: HandedOn): Readable => {
     // Before the gateway hears of it: it writes at once.
     const answer = channel.accept(request.relay);

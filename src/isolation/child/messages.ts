@@ -1,19 +1,20 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Duplex, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import express from 'express';
 import { createApp } from '../../http/app.ts';
 import type { PackedBytes } from '../channel/bytes.ts';
 import { unpackBytes } from '../channel/bytes.ts';
 import type { AnswerHead, CrossingBody, CrossingRequest } from '../protocol.ts';
 import type { AnswerSink } from './answer-sink.ts';
+import { RemoteSocket } from './remote-socket.ts';
 
 /** What a handler's request and response need of the gateway. */
 export interface MessagePorts {
   /** Asks for the request's body, once. */
   readonly openBody: () => Readable;
-  /** Takes the head of the answer; what is returned takes the body. */
-  readonly sendHead: (head: AnswerHead) => AnswerSink;
+  /** Takes the head of the answer; what is returned takes the body, and tells `onDrain` when it takes more again. */
+  readonly sendHead: (head: AnswerHead, onDrain: () => void) => AnswerSink;
 }
 
 /** A request and its response in the plugin's process: Node's own classes with Express's methods, without a network. */
@@ -25,56 +26,6 @@ export interface Messages {
 
 /** Of the connection between gateway and client, which the gateway manages. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding']);
-
-/** What the two messages take for their socket. What is written to it is the answer's body. */
-export class RemoteSocket extends Duplex {
-  readonly remoteAddress: string;
-  readonly remoteFamily: string;
-  readonly encrypted: boolean;
-  /** Set with the head: no body is written before it. */
-  body: AnswerSink | null = null;
-
-  constructor({ ip, encrypted }: CrossingRequest) {
-    super({ allowHalfOpen: true, autoDestroy: false });
-    this.remoteAddress = ip;
-    this.remoteFamily = ip.includes(':') ? 'IPv6' : 'IPv4';
-    this.encrypted = encrypted;
-    // A client that is gone is an event, not an exception.
-    this.on('error', () => undefined);
-  }
-
-  override _read(): void {}
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    if (this.body === null) done(new Error('the body came before the head'));
-    else this.body.write(chunk, done);
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.body?.destroy();
-    done(error);
-  }
-
-  setTimeout(_ms?: number, _listener?: () => void): this {
-    return this;
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
-}
 
 /** The request: Node's class, its body asked of the gateway when somebody reads it. */
 export class RemoteRequest extends IncomingMessage {
@@ -109,7 +60,6 @@ export class RemoteResponse extends ServerResponse<RemoteRequest> {
     // Interim answers would come among the body.
     Object.assign(this, { writeContinue: noop, writeProcessing: noop, writeEarlyHints: noop });
     this.assignSocket(socket as unknown as Socket);
-    socket.on('drain', () => this.emit('drain'));
     this.on('finish', () => {
       socket.body?.end();
       this.detachSocket(socket as unknown as Socket);
@@ -157,18 +107,22 @@ interface HeadInternals {
   _headerSent: boolean;
   /** Every head is written through this one method of `OutgoingMessage`. */
   _storeHeader(firstLine: string, fields: unknown): void;
+  emit(event: string): boolean;
 }
 
 function captureHead(res: HeadInternals, socket: RemoteSocket, sendHead: MessagePorts['sendHead']): void {
   const store = res._storeHeader;
-  res._storeHeader = (firstLine, fields) => {
+  const storeAndSend: HeadInternals['_storeHeader'] = (firstLine, fields) => {
     store.call(res, firstLine, fields);
     res.chunkedEncoding = false;
     // It has been sent, though not to the socket.
     res._headerSent = true;
     const { statusCode: status, statusMessage: message } = res;
-    socket.body = sendHead({ status, message, headers: headersOf(res._header) });
+    const headers = headersOf(res._header);
+    socket.body = sendHead({ status, message, headers }, () => res.emit('drain'));
   };
+  // Not assigned as a literal: V8 would make it an old object, which keeps the request until the next full collection.
+  res._storeHeader = storeAndSend;
 }
 
 /** From the text that Node made of them: it has them in every form that a handler can give them in. */
