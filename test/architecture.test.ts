@@ -9,16 +9,16 @@ const ROOT = join(import.meta.dirname, '..');
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   freeze: [],
-  'transient-map': [],
+  'request-scope': [],
   version: [],
   'plugin-api': ['errors'],
   contributions: ['plugin-api'],
-  wire: ['errors', 'plugin-api', 'transient-map'],
+  wire: ['errors', 'plugin-api', 'request-scope'],
   net: ['errors', 'plugin-api'],
   http1: [],
   storage: ['errors', 'plugin-api'],
   telemetry: ['errors', 'plugin-api', 'containment'],
-  containment: ['errors', 'plugin-api'],
+  containment: ['errors', 'plugin-api', 'request-scope'],
 };
 
 /** The line that data takes. A stage may import the types of earlier stages, and nothing of later ones. */

@@ -1,6 +1,7 @@
 import type { Logger } from 'winston';
 import { type GatewayError, toError } from '../errors.ts';
 import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
+import { scopeOf } from '../request-scope.ts';
 import type { CallStats } from '../telemetry/call-stats.ts';
 import { ClientGoneError } from '../wire/body.ts';
 import { toClientError } from '../wire/error-response.ts';
@@ -101,6 +102,7 @@ export class LlmHandler {
       delete req.headers['idempotency-key'];
       await runTools({
         id: req.id,
+        scope: scopeOf(req),
         surface,
         identity: req.identity,
         tools: pipeline.tools,
@@ -184,7 +186,7 @@ export class LlmHandler {
     }
     answer.error(error, failed ?? {});
     const request = call?.seenRequest;
-    if (request != null) call?.llm.onError?.(request, error);
+    if (request != null) call?.llm.onError?.(request, error, call.scope);
     return error;
   }
 }
@@ -195,7 +197,7 @@ async function applyRequestHooks(
   onRequest: NonNullable<LlmPhases['onRequest']>,
 ): Promise<Readonly<Record<string, unknown>> | null> {
   const before = call.request;
-  const { request, response } = await onRequest(before);
+  const { request, response } = await onRequest(before, call.scope);
   if (request.body !== before.body) call.body = JsonBody.of(request.body, call.surface);
   return response;
 }
@@ -203,7 +205,7 @@ async function applyRequestHooks(
 /** What is masked never reaches the upstream. */
 async function judgeInput(call: Call, evaluateInput: NonNullable<LlmPhases['evaluateInput']>): Promise<void> {
   const { request } = call;
-  const spans = await evaluateInput(request);
+  const spans = await evaluateInput(request, call.scope);
   if (spans === undefined || spans.length === 0) return;
   call.body = JsonBody.of(maskRequest(request.body, spans), call.surface);
 }

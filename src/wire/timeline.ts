@@ -1,4 +1,4 @@
-import { TransientMap } from '../transient-map.ts';
+import type { CostSheet } from '../request-scope.ts';
 
 /** What one plugin took of one request, in one phase. */
 export interface PluginCost {
@@ -14,7 +14,7 @@ const NONE: readonly PluginCost[] = Object.freeze([]);
  * Where the time of one request went. Its steps are the gateway's own time one after the other, without what it
  * waited for others: they add up to the overhead. What plugins took is a part of the steps that called them.
  */
-export class Timeline {
+export class Timeline implements CostSheet {
   readonly #now: () => number;
   /** `null`: nobody wants to see the steps. */
   readonly #steps: { readonly name: string; readonly ms: number }[] | null;
@@ -77,24 +77,4 @@ export class Timeline {
 
 function copyOf(cost: PluginCost): PluginCost {
   return Object.freeze({ ...cost });
-}
-
-/** The timelines of the requests that are being served, for those who only know a request's id. */
-export class Timelines {
-  readonly #open = new TransientMap<string, Timeline>();
-
-  open(requestId: string, timeline: Timeline): void {
-    this.#open.set(requestId, timeline);
-  }
-
-  close(requestId: string): void {
-    this.#open.take(requestId);
-  }
-
-  /** Requests that bring the same id share what plugins take of them. */
-  charge(requestId: string | null, plugin: string, phase: string, ms: number): void {
-    // A look-up has to hash the id: not while nobody wants to know of any request.
-    if (requestId === null || this.#open.size === 0) return;
-    this.#open.get(requestId)?.charge(plugin, phase, ms);
-  }
 }
