@@ -7,6 +7,7 @@ const ROOT = join(import.meta.dirname, '..');
 
 /** Anyone may import these; they import each other only as listed. */
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
+  'end-of-turn': [],
   errors: [],
   freeze: [],
   'request-scope': [],
@@ -15,7 +16,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   contributions: ['plugin-api'],
   wire: ['errors', 'plugin-api', 'request-scope'],
   net: ['errors', 'plugin-api'],
-  http1: [],
+  http1: ['end-of-turn'],
   storage: ['errors', 'plugin-api'],
   telemetry: ['errors', 'plugin-api', 'containment'],
   containment: ['errors', 'plugin-api', 'request-scope'],

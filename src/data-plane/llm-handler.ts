@@ -1,4 +1,5 @@
 import type { Logger } from 'winston';
+import type { EndOfTurn } from '../end-of-turn.ts';
 import { type GatewayError, toError } from '../errors.ts';
 import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
 import { scopeOf } from '../request-scope.ts';
@@ -36,6 +37,8 @@ export interface LlmHandlerOptions {
   readonly toolLimits: ToolLoopLimits;
   readonly log: Logger;
   readonly stats: CallStats;
+  /** When answers are written. */
+  readonly endOfTurn: EndOfTurn;
 }
 
 /** Serves the calls of every {@link Surface}. */
@@ -47,6 +50,7 @@ export class LlmHandler {
   readonly #keepAliveMs: number;
   readonly #log: Logger;
   readonly #stats: CallStats;
+  readonly #endOfTurn: EndOfTurn;
   readonly #traceIds = new TraceIds();
   readonly #scanMemory = new ScanMemory();
 
@@ -58,6 +62,7 @@ export class LlmHandler {
     this.#keepAliveMs = options.keepAliveMs;
     this.#log = options.log;
     this.#stats = options.stats;
+    this.#endOfTurn = options.endOfTurn;
   }
 
   /** Serves one call. Never rejects: every failure has become an answer. */
@@ -68,7 +73,7 @@ export class LlmHandler {
     pipeline: Pipeline,
   ): Promise<void> {
     if (req.headers[TOOLS_HEADER] !== undefined) return this.#handleWithTools(surface, req, res, pipeline);
-    const answer = new ClientAnswer(req, res);
+    const answer = new ClientAnswer(req, res, this.#endOfTurn);
     let call: Call | null = null;
     let failure: GatewayError | null = null;
     try {
@@ -91,7 +96,7 @@ export class LlmHandler {
     res: GatewayResponse,
     pipeline: Pipeline,
   ): Promise<void> {
-    const answer = new RoundAnswer(req, res);
+    const answer = new RoundAnswer(req, res, this.#endOfTurn);
     try {
       assertToolsHeader(req.headers[TOOLS_HEADER], surface);
       answer.beginWait();
