@@ -6,7 +6,7 @@ import { EndOfTurn, type TurnTask } from '../src/end-of-turn.ts';
 
 describe('the end of a turn', () => {
   it('comes behind all that the turn brings, and does the tasks in their order', async () => {
-    const endOfTurn = new EndOfTurn();
+    const endOfTurn = await busy();
     const seen: string[] = [];
     endOfTurn.add(task(() => seen.push('first')));
     process.nextTick(() => {
@@ -20,8 +20,30 @@ describe('the end of a turn', () => {
     assert.deepEqual(seen, ['tick', 'microtask', 'first', 'second']);
   });
 
-  it('takes tasks again afterwards, and out of a task', async () => {
+  it('is now for who is alone', async () => {
+    const endOfTurn = await busy();
+    const seen: string[] = [];
+    for (const name of ['a', 'b', 'c']) {
+      endOfTurn.add(task(() => seen.push(name)));
+      seen.push('next');
+      await nextTurn();
+    }
+    // The turn before the first brought several.
+    assert.deepEqual(seen, ['next', 'a', 'b', 'next', 'c', 'next']);
+  });
+
+  it('is waited for by the second of a turn whose first was alone', async () => {
     const endOfTurn = new EndOfTurn();
+    const seen: string[] = [];
+    endOfTurn.add(task(() => seen.push('first')));
+    endOfTurn.add(task(() => seen.push('second')));
+    assert.deepEqual(seen, ['first']);
+    await nextTurn();
+    assert.deepEqual(seen, ['first', 'second']);
+  });
+
+  it('takes tasks out of a task', async () => {
+    const endOfTurn = await busy();
     const seen: string[] = [];
     endOfTurn.add(
       task(() => {
@@ -31,13 +53,11 @@ describe('the end of a turn', () => {
     );
     await nextTurn();
     await nextTurn();
-    endOfTurn.add(task(() => seen.push('later')));
-    await nextTurn();
-    assert.deepEqual(seen, ['outer', 'inner', 'later']);
+    assert.deepEqual(seen, ['outer', 'inner']);
   });
 
   it('does not have the first of many wait for all', async () => {
-    const endOfTurn = new EndOfTurn();
+    const endOfTurn = await busy();
     let done = 0;
     const counting = task(() => done++);
     for (let count = 0; count < 31; count++) endOfTurn.add(counting);
@@ -55,14 +75,25 @@ describe('the end of a turn', () => {
     const endOfTurn = new EndOfTurn();
     const seen: (string | undefined)[] = [];
     const looking = task(() => seen.push(context.getStore()));
-    context.run('a plugin', () => endOfTurn.add(looking));
+    // The first at once, the second at the end of the turn, and as many as are done before it.
+    context.run('a plugin', () => {
+      for (let count = 0; count < 2; count++) endOfTurn.add(looking);
+    });
     await nextTurn();
     context.run('a plugin', () => {
       for (let count = 0; count < 32; count++) endOfTurn.add(looking);
     });
-    assert.deepEqual([...new Set(seen)], [undefined]);
+    assert.deepEqual(seen, Array<undefined>(34).fill(undefined));
   });
 });
+
+/** One whose last turn has brought several tasks. */
+async function busy(): Promise<EndOfTurn> {
+  const endOfTurn = new EndOfTurn();
+  for (let count = 0; count < 2; count++) endOfTurn.add(task(() => undefined));
+  await nextTurn();
+  return endOfTurn;
+}
 
 function task(run: () => void): TurnTask {
   return { onEndOfTurn: run };
