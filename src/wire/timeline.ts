@@ -52,6 +52,7 @@ export class Timeline implements CostSheet {
   /** A call into a plugin has settled. */
   charge(plugin: string, phase: string, ms: number): void {
     this.#plugins ??= [];
+    if (Object.isFrozen(this.#plugins)) this.#plugins = this.#plugins.map((cost) => ({ ...cost }));
     for (const cost of this.#plugins) {
       if (cost.plugin !== plugin || cost.phase !== phase) continue;
       cost.ms += ms;
@@ -62,7 +63,9 @@ export class Timeline implements CostSheet {
 
   /** What has been charged so far: whoever holds it does not see what is charged later, and cannot change it. */
   get plugins(): readonly PluginCost[] {
-    return this.#plugins === null ? NONE : Object.freeze(this.#plugins.map(copyOf));
+    if (this.#plugins === null) return NONE;
+    for (const cost of this.#plugins) Object.freeze(cost);
+    return Object.freeze(this.#plugins);
   }
 
   /** The value of a `Server-Timing` header (W3C Server Timing, "The Server-Timing Header Field"). */
@@ -73,8 +76,4 @@ export class Timeline implements CostSheet {
     );
     return [...steps, `wait;dur=${this.#waitedInAllMs.toFixed(3)}`, ...plugins].join(', ');
   }
-}
-
-function copyOf(cost: PluginCost): PluginCost {
-  return Object.freeze({ ...cost });
 }
