@@ -7,18 +7,19 @@ const ROOT = join(import.meta.dirname, '..');
 
 /** Anyone may import these; they import each other only as listed. */
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
+  'end-of-turn': [],
   errors: [],
   freeze: [],
-  'transient-map': [],
+  'request-scope': [],
   version: [],
   'plugin-api': ['errors'],
   contributions: ['plugin-api'],
-  wire: ['errors', 'plugin-api', 'transient-map'],
+  wire: ['errors', 'plugin-api', 'request-scope'],
   net: ['errors', 'plugin-api'],
-  http1: [],
+  http1: ['end-of-turn'],
   storage: ['errors', 'plugin-api'],
   telemetry: ['errors', 'plugin-api', 'containment'],
-  containment: ['errors', 'plugin-api'],
+  containment: ['errors', 'plugin-api', 'request-scope'],
 };
 
 /** The line that data takes. A stage may import the types of earlier stages, and nothing of later ones. */

@@ -20,7 +20,6 @@ import { createPluginLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { Watchdog } from '../watchdog/watchdog.ts';
 import { MCP_PATH } from '../wire/dialect.ts';
-import { Timelines } from '../wire/timeline.ts';
 import type { FolderWatcher } from './folder-watcher.ts';
 import type { OperatorAction } from './operator-action.ts';
 import { createContextFactory } from './plugin-context.ts';
@@ -68,8 +67,6 @@ export function createParts(options: PartsOptions): GatewayParts {
   const { config, log } = options;
   const { deployments, routing, server } = config;
   const containment = new Containment();
-  const timelines = new Timelines();
-  containment.onCost = (requestId, plugin, phase, ms) => timelines.charge(requestId, plugin, phase, ms);
   const tombstoneDir = join(config.dataDir, 'tombstones');
   const watchdog = createWatchdog(options, containment, tombstoneDir);
   const metrics = createMetrics();
@@ -101,7 +98,7 @@ export function createParts(options: PartsOptions): GatewayParts {
     watchdog,
     tombstoneDir,
   });
-  const http: HttpServer = createHttp(options, { dataPlane, host, mcp, metrics, timelines });
+  const http: HttpServer = createHttp(options, { dataPlane, host, mcp, metrics });
   metrics.observeHttp(http.stats);
   metrics.observePlugins(() => host.list().plugins);
   const { watch, dirs } = config.plugins;
@@ -174,19 +171,12 @@ function createHost(parts: HostParts): PluginHost {
 
 function createHttp(
   { config, log, status, started, onOperatorAction }: PartsOptions,
-  {
-    dataPlane,
-    host,
-    mcp,
-    metrics,
-    timelines,
-  }: Pick<GatewayParts, 'dataPlane' | 'host' | 'mcp'> & { metrics: Metrics; timelines: Timelines },
+  { dataPlane, host, mcp, metrics }: Pick<GatewayParts, 'dataPlane' | 'host' | 'mcp'> & { metrics: Metrics },
 ): HttpServer {
   return createHttpServer({
     server: config.server,
     adminKey: config.admin.key,
     debug: config.debug,
-    timelines,
     pipeline: () => (status() === 'ready' ? host.pipeline : null),
     started,
     dataPlane,
@@ -219,6 +209,6 @@ function createHttp(
 }
 
 function requestFields(containment: Containment): Readonly<Record<string, string>> {
-  const requestId = containment.current()?.requestId;
-  return requestId == null ? {} : { requestId };
+  const request = containment.current()?.request ?? null;
+  return request === null ? {} : { requestId: request.id };
 }

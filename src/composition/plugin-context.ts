@@ -95,8 +95,9 @@ function tools(
   return Object.freeze({
     list: () => pipeline().tools.list(null),
     call: (name: string, args: Readonly<Record<string, unknown>> = {}) => {
-      const id = containment.current()?.requestId ?? crypto.randomUUID();
-      return pipeline().tools.call(name, args, { id, identity: null, signal });
+      const request = containment.current()?.request ?? null;
+      const id = request?.id ?? crypto.randomUUID();
+      return pipeline().tools.call(name, args, { id, identity: null, signal }, request);
     },
     changed: () => onToolsChanged(),
   });

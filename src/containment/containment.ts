@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { clientErrorStatus, GatewayError, isGatewayError, PluginTimeoutError, toError } from '../errors.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { blameByStack } from './blame.ts';
 import { Deadlines } from './deadlines.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
@@ -19,9 +20,6 @@ export interface CallSite<T> {
   readonly about?: { readonly signal: AbortSignal };
 }
 
-/** Hears what calls into plugins took. `requestId`: `null` outside of requests. */
-export type CostListener = (requestId: string | null, plugin: string, phase: Phase, ms: number) => void;
-
 /** How often a call that waits for another plugin gets its time again. Bounds endless loops of short waits. */
 const MAX_GRACES = 10;
 
@@ -35,8 +33,6 @@ export class Containment {
   /** How many calls into other plugins (tools, storage) a call is waiting for. */
   readonly #waits = new WeakMap<CallContext, number>();
   readonly #excused = new WeakSet<object>();
-  /** Told what each call into a plugin took, in milliseconds; `null`: nobody wants to know. */
-  onCost: CostListener | null = null;
   readonly now: () => number;
   readonly deadlines: Deadlines;
   /** Shows whose code runs, for whoever watches this thread from another one. */
@@ -80,30 +76,30 @@ export class Containment {
    * @throws an error with a `status` from 400 to 499 as the plugin threw it: that is an answer. Everything else is
    * counted as a failure of the owner and thrown as `plugin_error` or `plugin_timeout`.
    */
-  async call<T>(site: CallSite<T>, requestId: string | null, fn: () => unknown): Promise<T> {
-    return this.enter(site, requestId, fn);
+  async call<T>(site: CallSite<T>, request: RequestScope | null, fn: () => unknown): Promise<T> {
+    return this.enter(site, request, fn);
   }
 
   /**
    * {@link call} for the way of every request: a plugin that answers at once is answered for at once, with a value or
    * a throw. What it has begun then, and has not waited for, is still known as its own.
    */
-  enter<T>(site: CallSite<T>, requestId: string | null, fn: () => unknown): T | Promise<T> {
-    const context: CallContext = { owner: site.owner, phase: site.phase, requestId };
+  enter<T>(site: CallSite<T>, request: RequestScope | null, fn: () => unknown): T | Promise<T> {
+    const context: CallContext = { owner: site.owner, phase: site.phase, request };
     const caller = this.current();
     const started = this.now();
     site.owner.counters(site.phase).calls++;
     let isPending = false;
     try {
       const value = this.runAs(context, () => adopted(fn()));
-      if (!(value instanceof Promise)) return this.#checked(site, requestId, value);
+      if (!(value instanceof Promise)) return this.#checked(site, request, value);
       if (caller !== undefined) this.#countWait(caller, 1);
       isPending = true;
       return this.#outcome(site, context, caller, started, value);
     } catch (thrown) {
-      throw this.#judge(site, requestId, thrown);
+      throw this.#judge(site, request, thrown);
     } finally {
-      if (!isPending) this.#charge(site, requestId, started);
+      if (!isPending) this.charge(site, request, started);
     }
   }
 
@@ -118,11 +114,11 @@ export class Containment {
   }
 
   /** Counts a failure of `owner` and tells it. */
-  fail(owner: Owner, phase: Phase, kind: FailureKind, error: Error, requestId: string | null): void {
+  fail(owner: Owner, phase: Phase, kind: FailureKind, error: Error, request: RequestScope | null): void {
     const counters = owner.counters(phase);
     counters.failures++;
     if (kind === 'timeout') counters.timeouts++;
-    owner.fail({ phase, kind, error, requestId });
+    owner.fail({ phase, kind, error, requestId: request?.id ?? null });
   }
 
   /**
@@ -133,7 +129,7 @@ export class Containment {
     const context = this.current();
     const owner = context?.owner ?? blameByStack(thrown, this.#owners);
     if (owner === undefined) return false;
-    this.fail(owner, context?.phase ?? 'background', kind, toError(thrown), context?.requestId ?? null);
+    this.fail(owner, context?.phase ?? 'background', kind, toError(thrown), context?.request ?? null);
     return true;
   }
 
@@ -154,21 +150,26 @@ export class Containment {
     started: number,
     promise: Promise<unknown>,
   ): Promise<T> {
-    const { requestId } = context;
+    const { request } = context;
     try {
-      return this.#checked(site, requestId, await this.#settle(site, context, promise));
+      return this.#checked(site, request, await this.#settle(site, context, promise));
     } catch (thrown) {
-      throw this.#judge(site, requestId, thrown);
+      throw this.#judge(site, request, thrown);
     } finally {
-      this.#charge(site, requestId, started);
+      this.charge(site, request, started);
       if (caller !== undefined) this.#countWait(caller, -1);
     }
   }
 
-  #charge<T>({ owner, phase }: CallSite<T>, requestId: string | null, started: number): void {
+  /** Puts down what a call took that began at `started`: to its plugin, and to its request. */
+  charge(
+    { owner, phase }: Pick<CallSite<unknown>, 'owner' | 'phase'>,
+    request: RequestScope | null,
+    started: number,
+  ): void {
     const ms = this.now() - started;
     owner.counters(phase).seconds += ms / 1000;
-    this.onCost?.(requestId, owner.name, phase, ms);
+    request?.costs?.charge(owner.name, phase, ms);
   }
 
   /** Waits for a promise of the plugin, no longer than its deadline. What it does later is discarded. */
@@ -198,28 +199,28 @@ export class Containment {
     this.#waits.set(caller, (this.#waits.get(caller) ?? 0) + change);
   }
 
-  #checked<T>(site: CallSite<T>, requestId: string | null, value: unknown): T {
+  #checked<T>(site: CallSite<T>, request: RequestScope | null, value: unknown): T {
     try {
       return site.check(value);
     } catch (cause) {
       const message = `Plugin "${site.owner.name}": ${site.what} answered wrongly: ${toError(cause).message}`;
       const error = new GatewayError('plugin_error', message, { plugin: site.owner.name, cause });
-      this.fail(site.owner, site.phase, 'invalid', error, requestId);
+      this.fail(site.owner, site.phase, 'invalid', error, request);
       throw new CountedError(error);
     }
   }
 
-  #judge<T>(site: CallSite<T>, requestId: string | null, thrown: unknown): unknown {
+  #judge<T>(site: CallSite<T>, request: RequestScope | null, thrown: unknown): unknown {
     if (thrown instanceof CountedError) return thrown.error;
     if (isAnswer(thrown)) return thrown;
     if (thrown instanceof DeadlineError) {
-      this.fail(site.owner, site.phase, 'timeout', thrown.error, requestId);
+      this.fail(site.owner, site.phase, 'timeout', thrown.error, request);
       return thrown.error;
     }
     if (isStorageFailure(thrown) || this.isExcused(thrown)) return thrown;
     if (site.about?.signal.aborted === true) return clientGone();
     const error = toError(thrown);
-    this.fail(site.owner, site.phase, 'error', error, requestId);
+    this.fail(site.owner, site.phase, 'error', error, request);
     const message = `Plugin "${site.owner.name}": ${site.what} failed`;
     return new GatewayError('plugin_error', message, { plugin: site.owner.name, cause: error });
   }

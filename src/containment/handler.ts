@@ -1,5 +1,6 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { GatewayError, PluginTimeoutError, toError } from '../errors.ts';
+import { scopeOf } from '../request-scope.ts';
 import { type Containment, isAnswer, isStorageFailure } from './containment.ts';
 import type { Deadline } from './deadlines.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
@@ -77,7 +78,7 @@ class HandlerCall {
     this.#res = res;
     this.#next = next;
     this.#onSettled = onSettled;
-    this.#context = { owner: site.owner, phase: site.phase, requestId: requestIdOf(req) };
+    this.#context = { owner: site.owner, phase: site.phase, request: scopeOf(req) };
     this.#outer = containment.current();
     this.#started = containment.now();
     this.#deadline = containment.deadlines.set(site.owner.callTimeoutMs, () => this.#expire());
@@ -185,7 +186,7 @@ class HandlerCall {
   }
 
   #count(kind: FailureKind, error: Error): void {
-    this.#containment.fail(this.#site.owner, this.#site.phase, kind, error, this.#context.requestId);
+    this.#containment.fail(this.#site.owner, this.#site.phase, kind, error, this.#context.request);
   }
 
   #settle(state: 'handed-on' | 'over' | 'left', succeeded: boolean | null): void {
@@ -193,15 +194,7 @@ class HandlerCall {
     this.#state = state;
     if (this.#onClose !== null) this.#res.off('close', this.#onClose);
     this.#containment.deadlines.cancel(this.#deadline, this.#site.owner.callTimeoutMs);
-    const { owner, phase } = this.#site;
-    const ms = this.#containment.now() - this.#started;
-    owner.counters(phase).seconds += ms / 1000;
-    this.#containment.onCost?.(this.#context.requestId, owner.name, phase, ms);
+    this.#containment.charge(this.#site, this.#context.request, this.#started);
     this.#onSettled?.(succeeded);
   }
-}
-
-function requestIdOf(req: Request): string | null {
-  const { id } = req as { id?: unknown };
-  return typeof id === 'string' ? id : null;
 }

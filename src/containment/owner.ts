@@ -1,3 +1,5 @@
+import type { RequestScope } from '../request-scope.ts';
+
 /** Numbers of one plugin in one phase. Plain fields, so that counting costs nothing; rendered when scraped. */
 export interface PhaseCounters {
   calls: number;
@@ -55,5 +57,6 @@ export interface Owner {
 export interface CallContext {
   readonly owner: Owner;
   readonly phase: Phase;
-  readonly requestId: string | null;
+  /** What the call is made for; `null` outside of requests. */
+  readonly request: RequestScope | null;
 }

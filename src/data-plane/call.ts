@@ -4,6 +4,7 @@ import type { Identity } from '../plugin-api/auth.ts';
 import type { LlmRequest, LlmUsage } from '../plugin-api/llm.ts';
 import type { Candidate } from '../plugin-api/routing.ts';
 import type { TraceContext } from '../plugin-api/trace.ts';
+import { type RequestScope, scopeOf } from '../request-scope.ts';
 import type { CountedCall } from '../telemetry/call-stats.ts';
 import type { GatewayRequest } from '../wire/message.ts';
 import type { Timeline } from '../wire/timeline.ts';
@@ -28,6 +29,7 @@ export class Call implements UpstreamCall, AnswerListener, CountedCall {
   readonly llm: LlmPhases;
   readonly answer: ClientAnswer;
   readonly timeline: Timeline | null;
+  readonly scope: RequestScope | null;
   /** Epoch milliseconds. */
   readonly startedAt: number = Date.now();
   /** What the client wants, whatever a hook makes of the body. */
@@ -64,6 +66,7 @@ export class Call implements UpstreamCall, AnswerListener, CountedCall {
     this.llm = phasesOn(surface, pipeline.llm);
     this.answer = answer;
     this.timeline = req.timeline;
+    this.scope = scopeOf(req);
     this.stream = body.stream;
     this.#body = body;
     answer.listener = this;

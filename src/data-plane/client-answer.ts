@@ -1,4 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
+import type { EndOfTurn, TurnTask } from '../end-of-turn.ts';
 import { type GatewayError, toErrorBody } from '../errors.ts';
 import type { UpstreamSaid } from '../wire/dialect.ts';
 import { sendError, setAdvice } from '../wire/error-response.ts';
@@ -29,8 +31,9 @@ export interface AnswerListener {
  * The client's side of one call: writes the answer's head with the gateway's own headers, and keeps the account of
  * whose time was spent. Headers that the server has set already stay.
  */
-export class ClientAnswer {
+export class ClientAnswer implements TurnTask {
   readonly #res: GatewayResponse;
+  readonly #endOfTurn: EndOfTurn;
   readonly #arrivedAt: number;
   readonly #timeline: Timeline | null;
   #waitingSince = -1;
@@ -53,11 +56,16 @@ export class ClientAnswer {
   #framing: StreamFraming | null = null;
   /** The answer is bytes of which some may be out. */
   #isBytes = false;
+  /** The answer's body, while it waits for the end of the turn. */
+  #text: string | null = null;
+  /** The connection, while what was written to a stream waits for the end of the turn. */
+  #held: Socket | null = null;
   /** Milliseconds from arrival to the first byte of the answer, `null` before it. */
   firstByteMs: number | null = null;
 
-  constructor(req: GatewayRequest, res: GatewayResponse) {
+  constructor(req: GatewayRequest, res: GatewayResponse, endOfTurn: EndOfTurn) {
     this.#res = res;
+    this.#endOfTurn = endOfTurn;
     this.#arrivedAt = req.receivedAt;
     this.#timeline = req.timeline;
     this.gone = res.destroyed;
@@ -108,8 +116,17 @@ export class ClientAnswer {
     this.#writeHead(status, headers);
     // Node sends a head and a text of one-byte characters in one write, and a head and a buffer in two. A middleware
     // that has put its own `end` there gets the bytes as they are.
-    if (latin1 !== null && this.#res.end === PLAIN_END) this.#res.end(latin1, 'latin1');
-    else this.#res.end(body);
+    if (latin1 !== null && this.#res.end === PLAIN_END) {
+      this.#text = latin1;
+      this.#endOfTurn.add(this);
+    } else this.#res.end(body);
+  }
+
+  onEndOfTurn(): void {
+    if (this.#text !== null && !this.#res.destroyed) this.#res.end(this.#text, 'latin1');
+    this.#text = null;
+    this.#held?.uncork();
+    this.#held = null;
   }
 
   openStream(status: number, headers: OutgoingHttpHeaders, framing: StreamFraming): void {
@@ -132,6 +149,7 @@ export class ClientAnswer {
   /** @returns false when the client is slower than the upstream: nothing more until {@link AnswerListener.onDrain} */
   write(events: Buffer): boolean {
     if (this.#isOver()) return true;
+    this.#hold();
     const more = this.#res.write(events);
     this.#flush?.();
     if (!more) this.#hearDrain();
@@ -173,9 +191,18 @@ export class ClientAnswer {
     sendError(this.#res, error, details);
   }
 
+  /** What is written to a stream in this turn leaves at its end, in one piece. */
+  #hold(): void {
+    const { socket } = this.#res;
+    if (this.#held !== null || socket === null) return;
+    this.#held = socket;
+    socket.cork();
+    this.#endOfTurn.add(this);
+  }
+
   /** Nobody reads any more, or a middleware has ended the answer: a write would be an `error` event. */
   #isOver(): boolean {
-    return this.gone || this.#res.writableEnded;
+    return this.gone || this.#text !== null || this.#res.writableEnded;
   }
 
   #openPieces(status: number, headers: OutgoingHttpHeaders): void {

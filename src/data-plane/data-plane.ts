@@ -1,5 +1,6 @@
 import type { Logger } from 'winston';
 import type { DeploymentConfig, RoutingConfig } from '../config/types.ts';
+import { EndOfTurn } from '../end-of-turn.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
 import { CallStats } from '../telemetry/call-stats.ts';
@@ -70,7 +71,8 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { routing, bodyLimit, log, clock = () => performance.now(), random = Math.random } = options;
   const { keepAliveMs = KEEP_ALIVE_MS, toolLimits = TOOL_LIMITS, stats = new CallStats() } = options;
   const deployments = options.deployments.length === 0 ? [ECHO] : options.deployments;
-  const upstreams = new Upstreams(createEchoProvider(Date.now));
+  const endOfTurn = new EndOfTurn();
+  const upstreams = new Upstreams(createEchoProvider(Date.now), endOfTurn);
   const groups = createGroups(deployments, routing, (config, candidate) =>
     upstreams.resolver(config, candidate),
   );
@@ -84,11 +86,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     toolLimits,
     log,
     stats,
+    endOfTurn,
   });
   const created = Math.floor(Date.now() / 1000);
-  const table = new SurfaceTable();
-  table.add('/v1/models', 'GET', listModels(models, created));
-  table.add(MODEL_PREFIX, 'GET', getModel(models, created));
+  const table = new SurfaceTable(endOfTurn);
+  table.add('/v1/models', 'GET', listModels(models, created, endOfTurn));
+  table.add(MODEL_PREFIX, 'GET', getModel(models, created, endOfTurn));
   for (const surface of SURFACES) {
     table.add(surface.path, 'POST', (req, res, pipeline) => llm.handle(surface, req, res, pipeline));
   }
@@ -104,13 +107,18 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 
 /** The handlers by path and method, made before the first request. */
 class SurfaceTable {
+  readonly #endOfTurn: EndOfTurn;
   readonly #byPath = new Map<string, ReadonlyMap<string, DataPlaneHandler>>();
   readonly #otherMethod = new Map<string, DataPlaneHandler>();
+
+  constructor(endOfTurn: EndOfTurn) {
+    this.#endOfTurn = endOfTurn;
+  }
 
   add(path: string, method: 'GET' | 'POST', handler: DataPlaneHandler): void {
     const methods = method === 'GET' ? ['GET', 'HEAD'] : ['POST'];
     this.#byPath.set(path, new Map(methods.map((name) => [name, handler])));
-    this.#otherMethod.set(path, methodNotAllowed(path, methods.join(', ')));
+    this.#otherMethod.set(path, methodNotAllowed(path, methods.join(', '), this.#endOfTurn));
   }
 
   find(method: string, path: string): DataPlaneHandler | null {

@@ -106,7 +106,9 @@ async function deliverJson(
   const { onResponse } = call.llm;
   const before = await hooked(call, json);
   const body =
-    onResponse === null ? before : (await onResponse(call.request, toLlmResponse(call, before))).body;
+    onResponse === null
+      ? before
+      : (await onResponse(call.request, toLlmResponse(call, before), call.scope)).body;
   await deliverJudged(call, status, headers, body, body === json ? bytes : null);
 }
 
@@ -128,7 +130,7 @@ async function deliverJudged(
   const judged = evaluateOutput === null ? body : await judgeWhole(call, evaluateOutput, body);
   const isSame = judged === body && bytes !== null;
   call.answer.json(status, headers, isSame ? bytes : Buffer.from(JSON.stringify(judged)));
-  observeOutput?.(call.request, toLlmResponse(call, body));
+  observeOutput?.(call.request, toLlmResponse(call, body), call.scope);
 }
 
 function withTerminator({ framing }: StreamShape, events: Buffer | null): Buffer {

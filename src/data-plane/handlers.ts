@@ -1,3 +1,4 @@
+import type { EndOfTurn } from '../end-of-turn.ts';
 import { GatewayError } from '../errors.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { ModelInfo } from '../plugin-api/models.ts';
@@ -19,21 +20,29 @@ export type DataPlaneHandler = (
 export const MODEL_PREFIX = '/v1/models/';
 
 /** `GET /v1/models`: what the caller may use. */
-export function listModels(models: readonly ModelInfo[], created: number): DataPlaneHandler {
+export function listModels(
+  models: readonly ModelInfo[],
+  created: number,
+  endOfTurn: EndOfTurn,
+): DataPlaneHandler {
   return async (req, res) => {
     const own = models.filter(({ id }) => mayUse(req.identity, id));
     const body = speaksAnthropic(req)
       ? toAnthropicPage(own, created)
       : { object: 'list', data: own.map((model) => toModelObject(model, created)) };
-    sendJson(new ClientAnswer(req, res), body);
+    sendJson(new ClientAnswer(req, res, endOfTurn), body);
   };
 }
 
 /** `GET /v1/models/:id`. An id may contain slashes, encoded or not. A model that the caller may not use is not there. */
-export function getModel(models: readonly ModelInfo[], created: number): DataPlaneHandler {
+export function getModel(
+  models: readonly ModelInfo[],
+  created: number,
+  endOfTurn: EndOfTurn,
+): DataPlaneHandler {
   const byId = new Map(models.map((model) => [model.id, model]));
   return async (req, res) => {
-    const answer = new ClientAnswer(req, res);
+    const answer = new ClientAnswer(req, res, endOfTurn);
     const id = modelIdOf(req.url ?? '');
     const model = byId.get(id);
     if (model === undefined || !mayUse(req.identity, id)) answer.error(modelNotFound(id));
@@ -46,11 +55,11 @@ export function getModel(models: readonly ModelInfo[], created: number): DataPla
 }
 
 /** A known path, asked for with another method than its own (RFC 9110, section 15.5.6). */
-export function methodNotAllowed(path: string, allow: string): DataPlaneHandler {
+export function methodNotAllowed(path: string, allow: string, endOfTurn: EndOfTurn): DataPlaneHandler {
   return async (req, res) => {
     res.setHeader('allow', allow);
     const message = `${path} takes ${allow}, not ${req.method}`;
-    new ClientAnswer(req, res).error(new GatewayError('method_not_allowed', message));
+    new ClientAnswer(req, res, endOfTurn).error(new GatewayError('method_not_allowed', message));
   };
 }
 

@@ -1,6 +1,8 @@
 import type { Logger } from 'winston';
+import type { EndOfTurn } from '../end-of-turn.ts';
 import { type GatewayError, toError } from '../errors.ts';
 import type { LlmPhases, Pipeline } from '../pipeline/types.ts';
+import { scopeOf } from '../request-scope.ts';
 import type { CallStats } from '../telemetry/call-stats.ts';
 import { ClientGoneError } from '../wire/body.ts';
 import { toClientError } from '../wire/error-response.ts';
@@ -35,6 +37,8 @@ export interface LlmHandlerOptions {
   readonly toolLimits: ToolLoopLimits;
   readonly log: Logger;
   readonly stats: CallStats;
+  /** When answers are written. */
+  readonly endOfTurn: EndOfTurn;
 }
 
 /** Serves the calls of every {@link Surface}. */
@@ -46,6 +50,7 @@ export class LlmHandler {
   readonly #keepAliveMs: number;
   readonly #log: Logger;
   readonly #stats: CallStats;
+  readonly #endOfTurn: EndOfTurn;
   readonly #traceIds = new TraceIds();
   readonly #scanMemory = new ScanMemory();
 
@@ -57,6 +62,7 @@ export class LlmHandler {
     this.#keepAliveMs = options.keepAliveMs;
     this.#log = options.log;
     this.#stats = options.stats;
+    this.#endOfTurn = options.endOfTurn;
   }
 
   /** Serves one call. Never rejects: every failure has become an answer. */
@@ -67,7 +73,7 @@ export class LlmHandler {
     pipeline: Pipeline,
   ): Promise<void> {
     if (req.headers[TOOLS_HEADER] !== undefined) return this.#handleWithTools(surface, req, res, pipeline);
-    const answer = new ClientAnswer(req, res);
+    const answer = new ClientAnswer(req, res, this.#endOfTurn);
     let call: Call | null = null;
     let failure: GatewayError | null = null;
     try {
@@ -90,7 +96,7 @@ export class LlmHandler {
     res: GatewayResponse,
     pipeline: Pipeline,
   ): Promise<void> {
-    const answer = new RoundAnswer(req, res);
+    const answer = new RoundAnswer(req, res, this.#endOfTurn);
     try {
       assertToolsHeader(req.headers[TOOLS_HEADER], surface);
       answer.beginWait();
@@ -101,6 +107,7 @@ export class LlmHandler {
       delete req.headers['idempotency-key'];
       await runTools({
         id: req.id,
+        scope: scopeOf(req),
         surface,
         identity: req.identity,
         tools: pipeline.tools,
@@ -184,7 +191,7 @@ export class LlmHandler {
     }
     answer.error(error, failed ?? {});
     const request = call?.seenRequest;
-    if (request != null) call?.llm.onError?.(request, error);
+    if (request != null) call?.llm.onError?.(request, error, call.scope);
     return error;
   }
 }
@@ -195,7 +202,7 @@ async function applyRequestHooks(
   onRequest: NonNullable<LlmPhases['onRequest']>,
 ): Promise<Readonly<Record<string, unknown>> | null> {
   const before = call.request;
-  const { request, response } = await onRequest(before);
+  const { request, response } = await onRequest(before, call.scope);
   if (request.body !== before.body) call.body = JsonBody.of(request.body, call.surface);
   return response;
 }
@@ -203,7 +210,7 @@ async function applyRequestHooks(
 /** What is masked never reaches the upstream. */
 async function judgeInput(call: Call, evaluateInput: NonNullable<LlmPhases['evaluateInput']>): Promise<void> {
   const { request } = call;
-  const spans = await evaluateInput(request);
+  const spans = await evaluateInput(request, call.scope);
   if (spans === undefined || spans.length === 0) return;
   call.body = JsonBody.of(maskRequest(request.body, spans), call.surface);
 }

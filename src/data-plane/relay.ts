@@ -67,7 +67,7 @@ export class Relay implements EventSink {
     if (stream === null) return;
     setImmediate(() => {
       const response = toObserved(call, stream, reads);
-      if (response !== null) call.llm.observeOutput?.(call.request, response);
+      if (response !== null) call.llm.observeOutput?.(call.request, response, call.scope);
     });
   }
 

@@ -19,7 +19,7 @@ const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens', 'max_output_tokens
  * @throws GatewayError `auth_unavailable`; else what the provider says, as `rate_limit_exceeded`
  */
 export async function reserve(call: Call, accounts: AccountsPhase, router: Router): Promise<void> {
-  const { id, identity, surface, body } = call;
+  const { id, identity, surface, body, scope } = call;
   const group = router.group(body.model);
   // Counting tokens uses none.
   if (identity === null || group === undefined || surface.name === 'messages.count_tokens') return;
@@ -35,6 +35,7 @@ export async function reserve(call: Call, accounts: AccountsPhase, router: Route
       inputCostPerToken: dearest(candidates.map(({ inputCostPerToken }) => inputCostPerToken)),
       outputCostPerToken: dearest(candidates.map(({ outputCostPerToken }) => outputCostPerToken)),
     }),
+    scope,
   );
   if (call.reserved !== null) call.answer.advise(call.reserved.headers);
 }

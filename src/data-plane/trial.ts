@@ -229,7 +229,7 @@ export class Trial {
     pass: Pass,
   ): Promise<void> {
     try {
-      await onRoute(call.request, decision);
+      await onRoute(call.request, decision, call.scope);
     } catch (error) {
       this.#router.judge(deployment, pass, null);
       throw error;
@@ -258,6 +258,7 @@ export class Trial {
         firstTokenMs: since(firstTokenAt),
         usage: failure === null ? usage : null,
       }),
+      call.scope,
     );
   }
 

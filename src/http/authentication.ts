@@ -2,6 +2,7 @@ import { clientErrorStatus, GatewayError, isGatewayError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { AuthRequest, Identity } from '../plugin-api/auth.ts';
+import { scopeOf } from '../request-scope.ts';
 import { toClientError } from '../wire/error-response.ts';
 import { type GatewayRequest, identify } from '../wire/message.ts';
 import { pathOf } from './guards.ts';
@@ -18,7 +19,7 @@ export function authenticate(
 ): Promise<void> | undefined {
   let identity: unknown;
   try {
-    identity = auth(new RequestView(req));
+    identity = auth(new RequestView(req), scopeOf(req));
   } catch (thrown) {
     throw toAuthError(thrown);
   }

@@ -1,5 +1,6 @@
 import { GatewayError, toError } from '../errors.ts';
 import type { Pipeline } from '../pipeline/types.ts';
+import { RequestScope } from '../request-scope.ts';
 import { MCP_PATH } from '../wire/dialect.ts';
 import { sendError, toClientError } from '../wire/error-response.ts';
 import type { GatewayRequest } from '../wire/message.ts';
@@ -106,19 +107,16 @@ export class Dispatcher {
     res: ServedResponse,
     path: string,
   ): Promise<void> {
-    if (this.#deps.debug || pipeline.export !== null) this.#openTimeline(req, res);
+    if (this.#deps.debug || pipeline.export !== null) this.#openTimeline(req);
+    req.requestScope = new RequestScope(req.id, req.timeline);
     const isOpen = pipeline.auth === null && pipeline.middleware === null && !isAdminPath(path);
     return isOpen ? this.#answer(pipeline, req, res, path) : this.#throughPhases(pipeline, req, res, path);
   }
 
   /** What plugins take of a request is told to exporters; where all its time goes, in debug mode. */
-  #openTimeline(req: GatewayRequest, res: ServedResponse): void {
-    const { timelines, debug } = this.#deps;
-    req.timeline = new Timeline(req.receivedAt, debug);
+  #openTimeline(req: GatewayRequest): void {
+    req.timeline = new Timeline(req.receivedAt, this.#deps.debug);
     req.timeline.mark('guard');
-    timelines.open(req.id, req.timeline);
-    // Not `once`: its wrapper costs more than a second call would, and there is none.
-    res.on('close', () => timelines.close(req.id));
   }
 
   /** Authentication and middleware, in front of what answers. */

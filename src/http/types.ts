@@ -5,7 +5,6 @@ import type { PluginState } from '../lifecycle/states.ts';
 import type { PluginView, ReloadReport } from '../lifecycle/view.ts';
 import type { Pipeline } from '../pipeline/types.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
-import type { Timeline } from '../wire/timeline.ts';
 import type { HttpStats } from './stats.ts';
 
 /** What the HTTP surface needs from the rest of the gateway. */
@@ -15,7 +14,6 @@ export interface HttpServerDeps {
   readonly adminKey: Secret | null;
   /** True: `Server-Timing` on answers, causes with stacks in the log. */
   readonly debug: boolean;
-  readonly timelines: OpenTimelines;
   /** The current generation, asked once per request. `null` while the plugins are starting. */
   readonly pipeline: () => Pipeline | null;
   /** Resolves when the start is over, well or badly: requests that arrive before wait for it. */
@@ -80,12 +78,6 @@ export interface DataPlane {
 export interface McpServer {
   /** Serves one request for `/mcp`. Its rejection is answered by the caller. */
   handle(req: GatewayRequest, res: GatewayResponse, pipeline: Pipeline): Promise<void>;
-}
-
-/** The timelines of the requests that are being served, by their ids. */
-export interface OpenTimelines {
-  open(requestId: string, timeline: Timeline): void;
-  close(requestId: string): void;
 }
 
 /** What `/admin` and `/readyz` may ask of the plugin host. */

@@ -1,3 +1,4 @@
+import type { EndOfTurn } from '../end-of-turn.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { Connector } from './connector.ts';
 import { Http1Error } from './errors.ts';
@@ -13,6 +14,8 @@ export interface ClientOptions {
   readonly connectTimeoutMs: number;
   /** How long an unused connection is kept, unless the other side names a time of its own. Milliseconds. */
   readonly keepAliveMs: number;
+  /** Collects what is written to all connections. */
+  readonly endOfTurn: EndOfTurn;
 }
 
 /**
@@ -24,13 +27,15 @@ export interface ClientOptions {
  *
  * @example
  * ```ts
- * const client = new Http1Client(new URL('https://api.example.com'), { connectTimeoutMs: 10_000, keepAliveMs: 30_000 });
+ * const options = { connectTimeoutMs: 10_000, keepAliveMs: 30_000, endOfTurn: new EndOfTurn() };
+ * const client = new Http1Client(new URL('https://api.example.com'), options);
  * const head = requestHead('/v1/chat/completions', 'api.example.com', [['content-type', 'application/json']]);
  * client.dispatch({ head, headers: [], body: Buffer.from('{}'), idleMs: 120_000 }, handler);
  * ```
  */
 export class Http1Client implements ConnectionOwner {
   readonly keepAliveMs: number;
+  readonly endOfTurn: EndOfTurn;
   readonly #connector: Connector;
   readonly #open = new Set<Connection>();
   /** The one used last at the end: those at the beginning grow old. */
@@ -41,8 +46,9 @@ export class Http1Client implements ConnectionOwner {
   #isClosed = false;
 
   /** @param origin its path is of no interest */
-  constructor(origin: URL, { connectTimeoutMs, keepAliveMs }: ClientOptions) {
+  constructor(origin: URL, { connectTimeoutMs, keepAliveMs, endOfTurn }: ClientOptions) {
     this.keepAliveMs = keepAliveMs;
+    this.endOfTurn = endOfTurn;
     this.#connector = new Connector(origin, connectTimeoutMs);
   }
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { EndOfTurn, TurnTask } from '../end-of-turn.ts';
 import type { OnRead } from './connector.ts';
 import { Http1Error } from './errors.ts';
 import type { Carrier, Exchange } from './exchange.ts';
@@ -15,13 +16,15 @@ const MAX_KEEP_ALIVE_MS = 600_000;
 export interface ConnectionOwner {
   /** How long an unused connection is kept when the other side does not say. Milliseconds. */
   readonly keepAliveMs: number;
+  /** When requests are written. */
+  readonly endOfTurn: EndOfTurn;
   /** The response is complete, and the connection could take another request. */
   onFree(connection: Connection): void;
   onClosed(connection: Connection): void;
 }
 
 /** One connection: an exchange at a time, from the first byte of the request to the last one of the response. */
-export class Connection implements ResponseSink, Carrier {
+export class Connection implements ResponseSink, Carrier, TurnTask {
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #parser: ResponseParser = new ResponseParser(this);
@@ -60,6 +63,13 @@ export class Connection implements ResponseSink, Carrier {
     exchange.carrier = this;
     this.#parser.begin();
     this.#watch(exchange.idleMs);
+    this.#owner.endOfTurn.add(this);
+  }
+
+  onEndOfTurn(): void {
+    const exchange = this.#exchange;
+    // It has been given up since, and the connection with it.
+    if (exchange === null) return;
     if (exchange.length <= MAX_TEXT_BYTES) this.#writeText(exchange);
     else this.#writePieces(exchange);
   }

@@ -14,7 +14,7 @@ export function endSignal(
   phase: 'startup' | 'shutdown',
   abort: AbortController,
 ): void {
-  containment.runAs({ owner, phase, requestId: null }, () => abort.abort());
+  containment.runAs({ owner, phase, request: null }, () => abort.abort());
   const reason: unknown = abort.signal.reason;
   if (reason instanceof Error) String(reason.stack);
 }

@@ -2,8 +2,9 @@ import type { AuthInfo, ServerContext } from '@modelcontextprotocol/server';
 import { GatewayError } from '../errors.ts';
 import type { ToolsPhase } from '../pipeline/types.ts';
 import type { Identity } from '../plugin-api/auth.ts';
+import type { RequestScope } from '../request-scope.ts';
 
-type CallerFields = Pick<Caller, 'requestId' | 'identity' | 'tools' | 'gone' | 'onCall'>;
+type CallerFields = Pick<Caller, 'requestId' | 'scope' | 'identity' | 'tools' | 'gone' | 'onCall'>;
 
 /**
  * One HTTP request as the handlers of MCP's methods see it. It travels through the SDK in the place of what an OAuth
@@ -11,6 +12,7 @@ type CallerFields = Pick<Caller, 'requestId' | 'identity' | 'tools' | 'gone' | '
  */
 export class Caller {
   readonly requestId: string;
+  readonly scope: RequestScope | null;
   readonly identity: Identity | null;
   /** The tools of the pipeline that the request runs through. */
   readonly tools: ToolsPhase;
@@ -19,8 +21,9 @@ export class Caller {
   /** To be called when a tool is: its answer should go out before the gateway stops. */
   readonly onCall: () => void;
 
-  constructor({ requestId, identity, tools, gone, onCall }: CallerFields) {
+  constructor({ requestId, scope, identity, tools, gone, onCall }: CallerFields) {
     this.requestId = requestId;
+    this.scope = scope;
     this.identity = identity;
     this.tools = tools;
     this.gone = gone;

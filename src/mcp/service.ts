@@ -9,6 +9,7 @@ import {
 } from '@modelcontextprotocol/server';
 import type { Logger } from 'winston';
 import type { Pipeline } from '../pipeline/types.ts';
+import { scopeOf } from '../request-scope.ts';
 import { readVersion } from '../version.ts';
 import type { GatewayRequest, GatewayResponse } from '../wire/message.ts';
 import { Caller } from './caller.ts';
@@ -65,6 +66,7 @@ class Service implements McpService {
     if (res.closed) gone.abort();
     const caller = new Caller({
       requestId: req.id,
+      scope: scopeOf(req),
       identity: req.identity,
       tools: pipeline.tools,
       gone: gone.signal,

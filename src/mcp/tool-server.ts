@@ -52,7 +52,8 @@ async function callTool(
   caller.onCall();
   const tool = await caller.tools.find(name, caller.identity);
   if (tool === null) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
-  const result = toCallToolResult(name, await caller.tools.call(name, args, toToolCall(caller, ctx)));
+  const called = await caller.tools.call(name, args, toToolCall(caller, ctx), caller.scope);
+  const result = toCallToolResult(name, called);
   return { result, outputSchema: tool.outputSchema };
 }
 

@@ -2,6 +2,7 @@ import { type Containment, ignoreResult, isAnswer } from '../containment/contain
 import { GatewayError } from '../errors.ts';
 import type { AuthProvider, Identity, Reservation, UsageEstimate, UsageOutcome } from '../plugin-api/auth.ts';
 import type { StorageValue } from '../plugin-api/storage.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { invoke, type Member } from './member.ts';
 import type { AccountsPhase, Reserved } from './types.ts';
 
@@ -25,32 +26,32 @@ export class Accounts implements AccountsPhase {
     this.#accounts.set(identity, { member, provider });
   }
 
-  async reserve(estimate: UsageEstimate): Promise<Reserved | null> {
+  async reserve(estimate: UsageEstimate, scope: RequestScope | null): Promise<Reserved | null> {
     const account = this.#accounts.get(estimate.identity);
     if (account === undefined) return null;
     const { member, provider } = account;
     const site = this.#site(account, 'reserve()', checkReservation);
     try {
-      const found = await invoke(this.#containment, member.gate, site, estimate.id, () =>
+      const found = await invoke(this.#containment, member.gate, site, scope, () =>
         provider.reserve?.(estimate),
       );
-      return found === null ? null : this.#reserved(account, found, estimate.id);
+      return found === null ? null : this.#reserved(account, found, scope);
     } catch (thrown) {
       if (isAnswer(thrown)) throw thrown;
       throw unavailable(member.name, thrown);
     }
   }
 
-  #reserved(account: Account, { ticket, headers = {} }: Reservation, id: string): Reserved {
-    const settle = (outcome: UsageOutcome): void => this.#settle(account, ticket, outcome, id);
+  #reserved(account: Account, { ticket, headers = {} }: Reservation, scope: RequestScope | null): Reserved {
+    const settle = (outcome: UsageOutcome): void => this.#settle(account, ticket, outcome, scope);
     return { headers, settle };
   }
 
   /** A failure is counted and blamed; what was reserved stays, so that nobody gets more than there is. */
-  #settle(account: Account, ticket: StorageValue, outcome: UsageOutcome, id: string): void {
+  #settle(account: Account, ticket: StorageValue, outcome: UsageOutcome, scope: RequestScope | null): void {
     const site = this.#site(account, 'settle()', ignoreResult);
     const { member, provider } = account;
-    invoke(this.#containment, member.gate, site, id, () => provider.settle?.(ticket, outcome)).catch(
+    invoke(this.#containment, member.gate, site, scope, () => provider.settle?.(ticket, outcome)).catch(
       ignoreResult,
     );
   }

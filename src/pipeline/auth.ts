@@ -2,6 +2,7 @@ import { type CallSite, type Containment, isAnswer } from '../containment/contai
 import { GatewayError } from '../errors.ts';
 import { frozenCopy } from '../freeze.ts';
 import type { AuthProvider, AuthRequest, Identity } from '../plugin-api/auth.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { Accounts, unavailable } from './accounts.ts';
 import { enter, type Member } from './member.ts';
 import type { Pipeline } from './types.ts';
@@ -27,7 +28,7 @@ export function compileAuth(
   const keepsAccounts = entries.some(({ provider }) => provider?.reserve !== undefined);
   const accounts = keepsAccounts ? new Accounts(containment) : null;
   const phase = new AuthPhase(containment, entries, accounts);
-  return { auth: (request) => phase.authenticate(request, 0), accounts };
+  return { auth: (request, scope) => phase.authenticate(request, scope, 0), accounts };
 }
 
 class AuthPhase {
@@ -42,17 +43,26 @@ class AuthPhase {
   }
 
   /** Asks the providers from `first` on. A promise only when one of them has to wait for something. */
-  authenticate(request: AuthRequest, first: number): Identity | Promise<Identity> {
+  authenticate(
+    request: AuthRequest,
+    scope: RequestScope | null,
+    first: number,
+  ): Identity | Promise<Identity> {
     for (let index = first; index < this.#entries.length; index++) {
       const entry = this.#entries[index] as Entry;
-      const identity = this.#ask(entry, request);
-      if (identity instanceof Promise) return this.#goOn(identity, request, index);
+      const identity = this.#ask(entry, request, scope);
+      if (identity instanceof Promise) return this.#goOn(identity, request, scope, index);
       if (identity !== null) return this.#accept(entry, identity);
     }
     throw new GatewayError('authentication_error', 'No valid credentials were given');
   }
 
-  async #goOn(asked: Promise<Identity | null>, request: AuthRequest, index: number): Promise<Identity> {
+  async #goOn(
+    asked: Promise<Identity | null>,
+    request: AuthRequest,
+    scope: RequestScope | null,
+    index: number,
+  ): Promise<Identity> {
     const entry = this.#entries[index] as Entry;
     let identity: Identity | null;
     try {
@@ -60,13 +70,17 @@ class AuthPhase {
     } catch (thrown) {
       throw refusal(entry.member, thrown);
     }
-    return identity === null ? this.authenticate(request, index + 1) : this.#accept(entry, identity);
+    return identity === null ? this.authenticate(request, scope, index + 1) : this.#accept(entry, identity);
   }
 
-  #ask({ member, provider, site }: Entry, request: AuthRequest): Identity | null | Promise<Identity | null> {
+  #ask(
+    { member, provider, site }: Entry,
+    request: AuthRequest,
+    scope: RequestScope | null,
+  ): Identity | null | Promise<Identity | null> {
     if (provider === null) throw unavailable(member.name);
     try {
-      return enter(this.#containment, member.gate, site, request.id, () => provider.authenticate(request));
+      return enter(this.#containment, member.gate, site, scope, () => provider.authenticate(request));
     } catch (thrown) {
       throw refusal(member, thrown);
     }

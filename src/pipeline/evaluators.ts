@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import type { Evaluator, MaskSpan, Verdict } from '../plugin-api/evaluator.ts';
 import type { LlmRequest, LlmResponse } from '../plugin-api/llm.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { invoke, type Member } from './member.ts';
 import type { LlmPhases } from './types.ts';
 
@@ -20,6 +21,7 @@ type Judge = (
   side: Side,
   request: LlmRequest,
   response: LlmResponse | null,
+  scope: RequestScope | null,
 ) => Promise<Verdict>;
 
 /** Compiles the evaluators of all plugins; a side that nobody judges is `null`. */
@@ -42,7 +44,7 @@ export function compileEvaluators(containment: Containment, members: readonly Me
 }
 
 function createJudge(containment: Containment): Judge {
-  return ({ member, evaluator }, side, request, response) => {
+  return ({ member, evaluator }, side, request, response, scope) => {
     const check = (value: unknown): Verdict => checkVerdict(value, response ?? request);
     const site: CallSite<Verdict> = {
       owner: member.owner,
@@ -51,7 +53,7 @@ function createJudge(containment: Containment): Judge {
       check,
       about: request,
     };
-    return invoke(containment, member.gate, site, request.id, () =>
+    return invoke(containment, member.gate, site, scope, () =>
       side === 'output' && response !== null
         ? evaluator.output?.(request, response)
         : evaluator.input?.(request),
@@ -59,8 +61,12 @@ function createJudge(containment: Containment): Judge {
   };
 }
 
-type Block = (request: LlmRequest, response?: LlmResponse) => Promise<readonly MaskSpan[]>;
-type Observe = (request: LlmRequest, response?: LlmResponse) => void;
+type Block = (
+  request: LlmRequest,
+  response: LlmResponse | null,
+  scope: RequestScope | null,
+) => Promise<readonly MaskSpan[]>;
+type Observe = (request: LlmRequest, response: LlmResponse | null, scope: RequestScope | null) => void;
 
 /**
  * `block` evaluators one after the other: the first that refuses or fails ends it. All judge the same text, so that
@@ -68,11 +74,11 @@ type Observe = (request: LlmRequest, response?: LlmResponse) => void;
  */
 function blockers(judge: Judge, side: Side, entries: readonly Entry[]): Block | null {
   if (entries.length === 0) return null;
-  return async (request, response) => {
+  return async (request, response, scope) => {
     freeze(request, response);
     let masks: readonly MaskSpan[] = NO_MASKS;
     for (const entry of entries) {
-      const verdict = await judge(entry, side, request, response ?? null).catch((thrown) =>
+      const verdict = await judge(entry, side, request, response, scope).catch((thrown) =>
         onFailure(entry, thrown),
       );
       if (verdict.action === 'block') throw blocked(entry, verdict);
@@ -85,20 +91,20 @@ function blockers(judge: Judge, side: Side, entries: readonly Entry[]): Block | 
 /** `observe` evaluators run beside the request; their failures are counted where they are found. */
 function observers(judge: Judge, side: Side, entries: readonly Entry[]): Observe | null {
   if (entries.length === 0) return null;
-  return (request, response) => {
+  return (request, response, scope) => {
     // In a turn of its own: what an evaluator does before it first waits must not hold up the request.
     setImmediate(() => {
       freeze(request, response);
-      for (const entry of entries) judge(entry, side, request, response ?? null).catch(() => undefined);
+      for (const entry of entries) judge(entry, side, request, response, scope).catch(() => undefined);
     });
   };
 }
 
 function both(observe: Observe | null, block: Block | null): LlmPhases['evaluateInput'] {
-  if (observe === null) return block;
-  return async (request) => {
-    observe(request);
-    return block?.(request);
+  if (observe === null && block === null) return null;
+  return async (request, scope) => {
+    observe?.(request, null, scope);
+    return block?.(request, null, scope);
   };
 }
 
@@ -110,7 +116,7 @@ function windowOf({ window = DEFAULT_WINDOW }: Evaluator): number {
   return window === 'all' ? Number.POSITIVE_INFINITY : window;
 }
 
-function freeze(request: LlmRequest, response: LlmResponse | undefined): void {
+function freeze(request: LlmRequest, response: LlmResponse | null): void {
   deepFreeze(request.body);
   deepFreeze(response);
 }

@@ -1,6 +1,6 @@
 import { type Containment, ignoreResult } from '../containment/containment.ts';
 import type { CallRecord, Exporter } from '../plugin-api/exporter.ts';
-import { invoke, type Member } from './member.ts';
+import { enter, type Member } from './member.ts';
 
 interface Entry {
   readonly member: Member;
@@ -93,15 +93,24 @@ export class ExportQueue {
     if (this.#pending.length === 0) return;
     const batch = Object.freeze(this.#pending.map((record) => Object.freeze(record)));
     this.#pending = [];
-    await Promise.all(
-      this.#entries.map(({ member, exporter }) => this.#call(member, exporter, () => exporter.export(batch))),
-    );
+    const slow: Promise<void>[] = [];
+    for (const { member, exporter } of this.#entries) {
+      const exported = this.#call(member, exporter, () => exporter.export(batch));
+      if (exported !== undefined) slow.push(exported);
+    }
+    if (slow.length > 0) await Promise.all(slow);
   }
 
-  #call(member: Member, exporter: Exporter, fn: () => unknown): Promise<void> {
+  /** `undefined`: it is done already. Never throws or rejects: a failure is counted where it is found. */
+  #call(member: Member, exporter: Exporter, fn: () => unknown): Promise<void> | undefined {
     const what = `exporter "${exporter.name}"`;
     const site = { owner: member.owner, phase: 'exporter' as const, what, check: ignoreResult };
-    return invoke(this.#containment, member.gate, site, null, fn).catch(() => undefined);
+    try {
+      const called = enter(this.#containment, member.gate, site, null, fn);
+      return called instanceof Promise ? called.catch(ignoreResult) : undefined;
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import { GatewayError, isGatewayError } from '../errors.ts';
 import { deepFreeze } from '../freeze.ts';
 import type { LlmHooks, LlmRequest, LlmResponse } from '../plugin-api/llm.ts';
 import type { LlmDelta, LlmEvent } from '../plugin-api/llm-event.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { invoke, type Member } from './member.ts';
 import { notStarted } from './middleware.ts';
 import type { LlmPhases, RequestOutcome } from './types.ts';
@@ -47,13 +48,14 @@ class HookRunner {
     { member }: Entry,
     name: HookName,
     request: LlmRequest,
+    scope: RequestScope | null,
     check: CallSite<T>['check'],
     fn: () => unknown,
   ): Promise<T | undefined> {
     const what = `llm hook ${name}`;
     const site: CallSite<T> = { owner: member.owner, phase: 'hook', what, check, about: request };
     try {
-      return await invoke(this.#containment, member.gate, site, request.id, fn);
+      return await invoke(this.#containment, member.gate, site, scope, fn);
     } catch (thrown) {
       if (isAnswer(thrown)) throw thrown;
       if (!member.failClosed) return undefined;
@@ -75,12 +77,12 @@ function refuse(member: Member): LlmPhases['onRequest'] {
 
 function onRequest(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onRequest'] {
   if (entries.length === 0) return null;
-  return async (first): Promise<RequestOutcome> => {
+  return async (first, scope): Promise<RequestOutcome> => {
     let request = first;
     deepFreeze(request.body);
     for (const entry of entries) {
       const current = request;
-      const result = await runner.run(entry, 'onRequest', current, checkRequestResult, () =>
+      const result = await runner.run(entry, 'onRequest', current, scope, checkRequestResult, () =>
         entry.hooks.onRequest?.(current),
       );
       if (result?.response !== undefined) return { request, response: result.response };
@@ -92,9 +94,11 @@ function onRequest(runner: HookRunner, entries: readonly Entry[]): LlmPhases['on
 
 function onRoute(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onRoute'] {
   if (entries.length === 0) return null;
-  return async (request, route) => {
+  return async (request, route, scope) => {
     for (const entry of entries) {
-      await runner.run(entry, 'onRoute', request, ignoreResult, () => entry.hooks.onRoute?.(request, route));
+      await runner.run(entry, 'onRoute', request, scope, ignoreResult, () =>
+        entry.hooks.onRoute?.(request, route),
+      );
     }
   };
 }
@@ -102,11 +106,12 @@ function onRoute(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onRo
 /** Each hook sees what the one before has left of the event; one that fails is as if it had returned nothing. */
 function onChunk(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onChunk'] {
   if (entries.length === 0) return null;
-  return async (request, first) => {
+  return async (request, first, scope) => {
     let events: EventList = [first];
     for (const entry of entries) {
       const left: (LlmEvent | LlmDelta)[] = [];
-      for (const event of events) left.push(...(await passEvent(runner, entry, request, event, first)));
+      for (const event of events)
+        left.push(...(await passEvent(runner, entry, request, scope, event, first)));
       events = left;
     }
     return events;
@@ -120,6 +125,7 @@ async function passEvent(
   runner: HookRunner,
   entry: Entry,
   request: LlmRequest,
+  scope: RequestScope | null,
   event: LlmEvent | LlmDelta,
   { raw }: LlmEvent,
 ): Promise<EventList> {
@@ -129,6 +135,7 @@ async function passEvent(
     entry,
     'onChunk',
     request,
+    scope,
     (value) => checkEvents(value, whole),
     () => entry.hooks.onChunk?.(request, whole),
   );
@@ -137,11 +144,11 @@ async function passEvent(
 
 function onResponse(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onResponse'] {
   if (entries.length === 0) return null;
-  return async (request, first) => {
+  return async (request, first, scope) => {
     let response: LlmResponse = deepFreeze(first);
     for (const entry of entries) {
       const current = response;
-      const result = await runner.run(entry, 'onResponse', request, checkBodyResult, () =>
+      const result = await runner.run(entry, 'onResponse', request, scope, checkBodyResult, () =>
         entry.hooks.onResponse?.(request, current),
       );
       if (result?.body !== undefined) response = withAnswer(response, result.body);
@@ -161,10 +168,10 @@ function withAnswer(
 /** Observes: the client has its error already. */
 function onError(runner: HookRunner, entries: readonly Entry[]): LlmPhases['onError'] {
   if (entries.length === 0) return null;
-  return (request, error) => {
+  return (request, error, scope) => {
     for (const entry of entries) {
       runner
-        .run(entry, 'onError', request, ignoreResult, () => entry.hooks.onError?.(request, error))
+        .run(entry, 'onError', request, scope, ignoreResult, () => entry.hooks.onError?.(request, error))
         .catch(ignoreResult);
     }
   };

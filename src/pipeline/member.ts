@@ -4,6 +4,7 @@ import type { Owner } from '../containment/owner.ts';
 import type { TrialGate } from '../containment/trial-gate.ts';
 import type { Contributions } from '../contributions.ts';
 import { GatewayError } from '../errors.ts';
+import type { RequestScope } from '../request-scope.ts';
 
 /** One plugin as the pipeline is compiled from it. */
 export interface Member {
@@ -54,12 +55,10 @@ export function enter<T>(
   containment: Containment,
   gate: TrialGate | null,
   site: CallSite<T>,
-  requestId: string | null,
+  request: RequestScope | null,
   fn: () => unknown,
 ): T | Promise<T> {
-  return gate === null
-    ? containment.enter(site, requestId, fn)
-    : invoke(containment, gate, site, requestId, fn);
+  return gate === null ? containment.enter(site, request, fn) : invoke(containment, gate, site, request, fn);
 }
 
 /**
@@ -71,14 +70,14 @@ export async function invoke<T>(
   containment: Containment,
   gate: TrialGate | null,
   site: CallSite<T>,
-  requestId: string | null,
+  request: RequestScope | null,
   fn: () => unknown,
 ): Promise<T> {
-  if (gate === null) return containment.call(site, requestId, fn);
+  if (gate === null) return containment.call(site, request, fn);
   if (!gate.begin()) throw skipCall(site, gate);
   let succeeded: boolean | null = null;
   try {
-    const value = await containment.call(site, requestId, fn);
+    const value = await containment.call(site, request, fn);
     succeeded = true;
     return value;
   } catch (thrown) {

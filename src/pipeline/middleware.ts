@@ -17,7 +17,13 @@ export function compileMiddleware(
 ): MiddlewarePhase | null {
   const steps = members.flatMap((member) => stepsOf(containment, member));
   if (steps.length === 0) return null;
-  return { handle: inTurn(steps), concerns: (url) => steps.some(({ prefixes }) => mayMatch(prefixes, url)) };
+  const mayBegin = beginnings(steps);
+  return {
+    handle: inTurn(steps),
+    concerns: (url) =>
+      (mayBegin === null || mayBegin.has(lowerCase(url.charCodeAt(1)))) &&
+      steps.some(({ prefixes }) => mayMatch(prefixes, url)),
+  };
 }
 
 /** One handler, and where it may have something to do. */
@@ -36,6 +42,18 @@ function stepsOf(containment: Containment, member: Member): Step[] {
   }
   const refuse: RequestHandler = (_req, res) => sendError(res, notStarted(member));
   return member.guards.requests ? [{ handler: refuse, prefixes: null }] : [];
+}
+
+/** The first letters behind the slash of all prefixes: most targets begin with another. `null`: with any. */
+function beginnings(steps: readonly Step[]): ReadonlySet<number> | null {
+  const letters = new Set<number>();
+  for (const { prefixes } of steps) {
+    for (const prefix of prefixes ?? ['']) {
+      if (prefix.length < 2) return null;
+      letters.add(prefix.charCodeAt(1));
+    }
+  }
+  return letters;
 }
 
 /** What a path begins with wherever it matches: the part before its first parameter, wildcard, option or escape. */

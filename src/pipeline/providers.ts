@@ -1,6 +1,7 @@
 import { type CallSite, type Containment, isAnswer } from '../containment/containment.ts';
 import { GatewayError } from '../errors.ts';
 import type { Provider, ProviderResponse } from '../plugin-api/provider.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { invoke, type Member } from './member.ts';
 import {
   checkEmbeddingModel,
@@ -43,31 +44,31 @@ class ContainedProvider {
     const provider = this.#provider;
     return Object.freeze({
       chat: has(provider, 'chat')
-        ? (request, deployment) =>
-            this.#call(request.id, checkResponse, () => provider.chat(request, deployment))
+        ? (request, deployment, scope) =>
+            this.#call(scope, checkResponse, () => provider.chat(request, deployment))
         : null,
       languageModel: has(provider, 'languageModel')
-        ? async (requestId, deployment) => {
+        ? async (deployment, scope) => {
             const make = (): unknown => provider.languageModel(deployment.model, deployment);
-            const model = await this.#call(requestId, checkLanguageModel, make);
-            return guardLanguageModel(model, this.#guarded(requestId));
+            const model = await this.#call(scope, checkLanguageModel, make);
+            return guardLanguageModel(model, this.#guarded(scope));
           }
         : null,
       embeddingModel: has(provider, 'embeddingModel')
-        ? async (requestId, deployment) => {
+        ? async (deployment, scope) => {
             const make = (): unknown => provider.embeddingModel(deployment.model, deployment);
-            const model = await this.#call(requestId, checkEmbeddingModel, make);
-            return guardEmbeddingModel(model, this.#guarded(requestId));
+            const model = await this.#call(scope, checkEmbeddingModel, make);
+            return guardEmbeddingModel(model, this.#guarded(scope));
           }
         : null,
     } satisfies ProviderPhase);
   }
 
-  #guarded(requestId: string): Guarded {
-    return (check, fn) => this.#call(requestId, check, fn);
+  #guarded(scope: RequestScope | null): Guarded {
+    return (check, fn) => this.#call(scope, check, fn);
   }
 
-  async #call<T>(requestId: string, check: (value: unknown) => T, fn: () => unknown): Promise<T> {
+  async #call<T>(scope: RequestScope | null, check: (value: unknown) => T, fn: () => unknown): Promise<T> {
     const { owner, gate, name } = this.#member;
     const checked = (value: unknown): T | Said => (value instanceof Said ? value : check(value));
     const site: CallSite<T | Said> = {
@@ -78,7 +79,7 @@ class ContainedProvider {
     };
     let result: T | Said;
     try {
-      result = await invoke(this.#containment, gate, site, requestId, () => orSaid(fn));
+      result = await invoke(this.#containment, gate, site, scope, () => orSaid(fn));
     } catch (thrown) {
       if (isAnswer(thrown)) throw thrown;
       const timedOut = thrown instanceof Error && 'code' in thrown && thrown.code === 'plugin_timeout';

@@ -46,10 +46,10 @@ function contained(
   };
   return async (...values) => {
     if (storage === null) throw unavailable(member);
-    const requestId = containment.current()?.requestId ?? null;
+    const request = containment.current()?.request ?? null;
     const call = storage[method] as AnyMethod;
     try {
-      return await invoke(containment, member.gate, site, requestId, () => call.apply(storage, [...values]));
+      return await invoke(containment, member.gate, site, request, () => call.apply(storage, [...values]));
     } catch (cause) {
       throw unavailable(member, cause);
     }

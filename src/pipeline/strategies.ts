@@ -1,6 +1,7 @@
 import { type CallSite, type Containment, ignoreResult } from '../containment/containment.ts';
 import { isGatewayError } from '../errors.ts';
 import type { Candidate, RouteResult, RoutingStrategy } from '../plugin-api/routing.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { enter, invoke, type Member } from './member.ts';
 import type { StrategyPhase } from './types.ts';
 
@@ -35,10 +36,10 @@ function toPhase(
     check,
   });
   return {
-    select(request, candidates, load) {
+    select(request, candidates, load, scope) {
       const check = (value: unknown): Candidate => checkCandidate(candidates, value);
       try {
-        const selected = enter(containment, member.gate, { ...site(check), about: request }, request.id, () =>
+        const selected = enter(containment, member.gate, { ...site(check), about: request }, scope, () =>
           strategy.select(request, candidates, load),
         );
         return selected instanceof Promise ? selected.catch(nullUnlessRefused) : selected;
@@ -65,11 +66,9 @@ function observer(
   member: Member,
   site: CallSite<void>,
   strategy: RoutingStrategy,
-): (result: RouteResult) => void {
-  return (result) => {
-    invoke(containment, member.gate, site, result.requestId, () => strategy.observe?.(result)).catch(
-      () => undefined,
-    );
+): (result: RouteResult, scope: RequestScope | null) => void {
+  return (result, scope) => {
+    invoke(containment, member.gate, site, scope, () => strategy.observe?.(result)).catch(() => undefined);
   };
 }
 

@@ -2,6 +2,7 @@ import type { Containment } from '../containment/containment.ts';
 import { toError } from '../errors.ts';
 import type { Identity } from '../plugin-api/auth.ts';
 import type { Tool, ToolCall, ToolResult, ToolRuntime } from '../plugin-api/tools.ts';
+import type { RequestScope } from '../request-scope.ts';
 import { invoke, type Member } from './member.ts';
 import { mayCall } from './tool-access.ts';
 import { type ArgumentsCheck, compileArgumentsCheck } from './tool-arguments.ts';
@@ -26,7 +27,7 @@ export function compileTools(containment: Containment, members: readonly Member[
   return {
     list: (identity) => phase.list(identity),
     find: (name, identity) => phase.find(name, identity),
-    call: (name, args, call) => phase.call(name, args, call),
+    call: (name, args, call, scope) => phase.call(name, args, call, scope),
   };
 }
 
@@ -50,7 +51,12 @@ class Tools {
     return mayCall(identity, name) ? ((await this.#offer(name))?.tool ?? null) : null;
   }
 
-  async call(name: string, args: Readonly<Record<string, unknown>>, call: ToolCall): Promise<ToolResult> {
+  async call(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+    call: ToolCall,
+    scope: RequestScope | null,
+  ): Promise<ToolResult> {
     const offer = mayCall(call.identity, name) ? await this.#offer(name) : null;
     if (offer === null) return toolError(`There is no tool "${name}"`);
     const problem = await offer.problemOf(args);
@@ -58,7 +64,7 @@ class Tools {
     const { member, runtime } = offer.entry;
     const what = `tool "${name}"`;
     const site = { owner: member.owner, phase: 'tool' as const, what, check: checkResult, about: call };
-    return invoke(this.#containment, member.gate, site, call.id, () =>
+    return invoke(this.#containment, member.gate, site, scope, () =>
       runtime.callTool(name, args, call),
     ).catch(() => toolError(`The tool "${name}" failed`));
   }

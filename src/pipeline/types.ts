@@ -9,12 +9,17 @@ import type { ProviderDeployment, ProviderResponse } from '../plugin-api/provide
 import type { Candidate, RouteDecision, RouteLoad, RouteResult } from '../plugin-api/routing.ts';
 import type { Storage } from '../plugin-api/storage.ts';
 import type { Tool, ToolCall, ToolResult } from '../plugin-api/tools.ts';
+import type { RequestScope } from '../request-scope.ts';
+
+/** What each phase is told of the request besides what plugins see. */
+type Scope = RequestScope | null;
 
 /**
  * One generation of everything that plugins contribute, compiled from the bags of the plugins and replaced as a whole.
  * A phase that nobody takes part in is `null`, so that it costs one comparison. Every function is contained already:
  * it has an owner and a deadline, its result is checked, it fails open or closed as the table of docs/plugins.md says,
- * and it throws or rejects with a `GatewayError` (or an error with a 4xx `status`) only.
+ * and it throws or rejects with a `GatewayError` (or an error with a 4xx `status`) only. `scope` is that of the request
+ * which it is called for, `null` when there is none.
  */
 export interface Pipeline {
   /** Counts up with every swap. */
@@ -23,7 +28,7 @@ export interface Pipeline {
    * Who asks. `null`: no auth provider, every request is anonymous. Throws, or rejects with, 401, 403 or 503
    * `auth_unavailable`.
    */
-  readonly auth: ((request: AuthRequest) => Identity | Promise<Identity>) | null;
+  readonly auth: ((request: AuthRequest, scope: Scope) => Identity | Promise<Identity>) | null;
   /** What callers may use. `null`: no auth provider keeps accounts. */
   readonly accounts: AccountsPhase | null;
   readonly middleware: MiddlewarePhase | null;
@@ -54,7 +59,7 @@ export interface AccountsPhase {
    *
    * Throws the provider's own 4xx, or 503 `auth_unavailable`.
    */
-  reserve(estimate: UsageEstimate): Promise<Reserved | null>;
+  reserve(estimate: UsageEstimate, scope: Scope): Promise<Reserved | null>;
 }
 
 export interface Reserved {
@@ -66,24 +71,28 @@ export interface Reserved {
 /** Hooks and evaluators, in load order. */
 export interface LlmPhases {
   /** All `onRequest` hooks in turn. Resolves to the request to go on with, or to the answer that a hook gave. */
-  readonly onRequest: ((request: LlmRequest) => Promise<RequestOutcome>) | null;
+  readonly onRequest: ((request: LlmRequest, scope: Scope) => Promise<RequestOutcome>) | null;
   /** `input` of all evaluators. Resolves to their masks. Throws 400 `content_filter` or 503 `evaluator_unavailable`. */
-  readonly evaluateInput: ((request: LlmRequest) => Promise<readonly MaskSpan[] | undefined>) | null;
-  readonly onRoute: ((request: LlmRequest, route: RouteDecision) => Promise<void>) | null;
+  readonly evaluateInput:
+    | ((request: LlmRequest, scope: Scope) => Promise<readonly MaskSpan[] | undefined>)
+    | null;
+  readonly onRoute: ((request: LlmRequest, route: RouteDecision, scope: Scope) => Promise<void>) | null;
   /** All `onChunk` hooks in turn. Resolves to what goes on in place of the event. */
   readonly onChunk:
-    | ((request: LlmRequest, event: LlmEvent) => Promise<readonly (LlmEvent | LlmDelta)[]>)
+    | ((request: LlmRequest, event: LlmEvent, scope: Scope) => Promise<readonly (LlmEvent | LlmDelta)[]>)
     | null;
   /** `output` of the `block` evaluators. Resolves and throws like {@link evaluateInput}. */
   readonly evaluateOutput:
-    | ((request: LlmRequest, response: LlmResponse) => Promise<readonly MaskSpan[] | undefined>)
+    | ((request: LlmRequest, response: LlmResponse, scope: Scope) => Promise<readonly MaskSpan[] | undefined>)
     | null;
   /** How many characters of a stream those evaluators want held back: the widest of their windows. */
   readonly outputWindow: number;
   /** `output` of the `observe` evaluators. Returns at once, and runs none of their code before it does. */
-  readonly observeOutput: ((request: LlmRequest, response: LlmResponse) => void) | null;
-  readonly onResponse: ((request: LlmRequest, response: LlmResponse) => Promise<LlmResponse>) | null;
-  readonly onError: ((request: LlmRequest, error: Error) => void) | null;
+  readonly observeOutput: ((request: LlmRequest, response: LlmResponse, scope: Scope) => void) | null;
+  readonly onResponse:
+    | ((request: LlmRequest, response: LlmResponse, scope: Scope) => Promise<LlmResponse>)
+    | null;
+  readonly onError: ((request: LlmRequest, error: Error, scope: Scope) => void) | null;
   /** Who must see every request. A surface whose requests it cannot see is refused. */
   readonly inputGuard: Guard | null;
   /** Who must see every answer; see {@link inputGuard}. */
@@ -113,8 +122,9 @@ export interface StrategyPhase {
     request: LlmRequest,
     candidates: readonly Candidate[],
     load: RouteLoad,
+    scope: Scope,
   ): Candidate | null | Promise<Candidate | null>;
-  readonly observe: ((result: RouteResult) => void) | null;
+  readonly observe: ((result: RouteResult, scope: Scope) => void) | null;
 }
 
 /**
@@ -122,13 +132,13 @@ export interface StrategyPhase {
  * SDK threw it; every failure of the plugin as `upstream_error` or `upstream_timeout`.
  */
 export interface ProviderPhase {
-  readonly chat: ((request: LlmRequest, deployment: ProviderDeployment) => Promise<ProviderResponse>) | null;
-  /** Each call of the model's methods is contained too; a stream has its first part when it is there. */
-  readonly languageModel:
-    | ((requestId: string, deployment: ProviderDeployment) => Promise<LanguageModelV4>)
+  readonly chat:
+    | ((request: LlmRequest, deployment: ProviderDeployment, scope: Scope) => Promise<ProviderResponse>)
     | null;
+  /** Each call of the model's methods is contained too; a stream has its first part when it is there. */
+  readonly languageModel: ((deployment: ProviderDeployment, scope: Scope) => Promise<LanguageModelV4>) | null;
   readonly embeddingModel:
-    | ((requestId: string, deployment: ProviderDeployment) => Promise<EmbeddingModelV4>)
+    | ((deployment: ProviderDeployment, scope: Scope) => Promise<EmbeddingModelV4>)
     | null;
 }
 
@@ -138,5 +148,10 @@ export interface ToolsPhase {
   /** `null`: there is no such tool, or the caller may not use it. */
   find(name: string, identity: Identity | null): Promise<Tool | null>;
   /** Never rejects: a failure is a result with `isError: true`. */
-  call(name: string, args: Readonly<Record<string, unknown>>, call: ToolCall): Promise<ToolResult>;
+  call(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+    call: ToolCall,
+    scope: Scope,
+  ): Promise<ToolResult>;
 }

@@ -61,7 +61,7 @@ export class MainThread {
     if (call === undefined) return Promise.resolve(null);
     const { promise, resolve } = Promise.withResolvers<string | null>();
     setTimeout(() => resolve(null), ANSWER_MS);
-    const question = { callFrameId: call.id, expression: 'context?.requestId', returnByValue: true };
+    const question = { callFrameId: call.id, expression: 'context?.request?.id', returnByValue: true };
     this.#session.post('Debugger.evaluateOnCallFrame', question, (_error, answer?: Evaluated) => {
       const value: unknown = answer?.result.value;
       resolve(typeof value === 'string' ? value : null);

@@ -1,5 +1,6 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Identity } from '../plugin-api/auth.ts';
+import type { RequestScope } from '../request-scope.ts';
 import type { Timeline } from './timeline.ts';
 
 /** Says who a request comes from: the auth phase's right alone, since `req` itself is in the hands of plugins. */
@@ -17,6 +18,8 @@ export class GatewayRequest extends IncomingMessage {
   receivedAt: number = 0;
   /** Where its time goes; `null` when nobody wants to know. */
   timeline: Timeline | null = null;
+  /** What calls into plugins know of it; `null` before the first of them can be made. */
+  requestScope: RequestScope | null = null;
   /** The body as a middleware left it (Express's convention); `undefined` while nobody has read it. */
   declare body: unknown;
 

@@ -1,4 +1,4 @@
-import { TransientMap } from '../transient-map.ts';
+import type { CostSheet } from '../request-scope.ts';
 
 /** What one plugin took of one request, in one phase. */
 export interface PluginCost {
@@ -14,7 +14,7 @@ const NONE: readonly PluginCost[] = Object.freeze([]);
  * Where the time of one request went. Its steps are the gateway's own time one after the other, without what it
  * waited for others: they add up to the overhead. What plugins took is a part of the steps that called them.
  */
-export class Timeline {
+export class Timeline implements CostSheet {
   readonly #now: () => number;
   /** `null`: nobody wants to see the steps. */
   readonly #steps: { readonly name: string; readonly ms: number }[] | null;
@@ -52,6 +52,7 @@ export class Timeline {
   /** A call into a plugin has settled. */
   charge(plugin: string, phase: string, ms: number): void {
     this.#plugins ??= [];
+    if (Object.isFrozen(this.#plugins)) this.#plugins = this.#plugins.map((cost) => ({ ...cost }));
     for (const cost of this.#plugins) {
       if (cost.plugin !== plugin || cost.phase !== phase) continue;
       cost.ms += ms;
@@ -62,7 +63,9 @@ export class Timeline {
 
   /** What has been charged so far: whoever holds it does not see what is charged later, and cannot change it. */
   get plugins(): readonly PluginCost[] {
-    return this.#plugins === null ? NONE : Object.freeze(this.#plugins.map(copyOf));
+    if (this.#plugins === null) return NONE;
+    for (const cost of this.#plugins) Object.freeze(cost);
+    return Object.freeze(this.#plugins);
   }
 
   /** The value of a `Server-Timing` header (W3C Server Timing, "The Server-Timing Header Field"). */
@@ -72,29 +75,5 @@ export class Timeline {
       ({ plugin, phase, ms }) => `plugin;desc="${plugin} ${phase}";dur=${ms.toFixed(3)}`,
     );
     return [...steps, `wait;dur=${this.#waitedInAllMs.toFixed(3)}`, ...plugins].join(', ');
-  }
-}
-
-function copyOf(cost: PluginCost): PluginCost {
-  return Object.freeze({ ...cost });
-}
-
-/** The timelines of the requests that are being served, for those who only know a request's id. */
-export class Timelines {
-  readonly #open = new TransientMap<string, Timeline>();
-
-  open(requestId: string, timeline: Timeline): void {
-    this.#open.set(requestId, timeline);
-  }
-
-  close(requestId: string): void {
-    this.#open.take(requestId);
-  }
-
-  /** Requests that bring the same id share what plugins take of them. */
-  charge(requestId: string | null, plugin: string, phase: string, ms: number): void {
-    // A look-up has to hash the id: not while nobody wants to know of any request.
-    if (requestId === null || this.#open.size === 0) return;
-    this.#open.get(requestId)?.charge(plugin, phase, ms);
   }
 }

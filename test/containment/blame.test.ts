@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { Containment } from '../../src/containment/containment.ts';
+import { RequestScope } from '../../src/request-scope.ts';
 import { createOwner, kinds } from './support.ts';
 
 /** Writes modules that export functions, and imports them. */
@@ -41,7 +42,7 @@ describe('blame', () => {
     const containment = new Containment();
     const owner = createOwner('a');
     containment.adopt(owner);
-    const blamed = containment.runAs({ owner, phase: 'route', requestId: 'r' }, () =>
+    const blamed = containment.runAs({ owner, phase: 'route', request: new RequestScope('r') }, () =>
       containment.blame(new Error('late')),
     );
     assert.equal(blamed, true);
@@ -57,7 +58,7 @@ describe('blame', () => {
     containment.adopt(a);
     containment.adopt(b);
     const error = thrownBy((await load('b/index.mjs')).fail as () => void);
-    containment.runAs({ owner: a, phase: 'hook', requestId: null }, () => containment.blame(error));
+    containment.runAs({ owner: a, phase: 'hook', request: null }, () => containment.blame(error));
     assert.deepEqual([a.failures.length, b.failures.length], [1, 0]);
   });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type CallSite, Containment, ignoreResult, isAnswer } from '../../src/containment/containment.ts';
 import { GatewayError, isGatewayError } from '../../src/errors.ts';
+import { RequestScope } from '../../src/request-scope.ts';
 import { createOwner, kinds, type RecordingOwner, signal } from './support.ts';
 
 function siteOf<T>(owner: RecordingOwner, check: CallSite<T>['check'], timeoutMs?: number): CallSite<T> {
@@ -55,7 +56,7 @@ describe('a contained call', () => {
     it(`that ${how} is a plugin_error, whose cause is for the log alone`, async () => {
       const containment = new Containment();
       const owner = createOwner('a');
-      const call = containment.call(siteOf(owner, asIs), 'req-1', fail);
+      const call = containment.call(siteOf(owner, asIs), new RequestScope('req-1'), fail);
       await assert.rejects(call, (error) => {
         assert.ok(isGatewayError(error));
         assert.equal(error.code, 'plugin_error');
@@ -256,9 +257,9 @@ describe('a contained call', () => {
     const inner = createOwner('inner');
     const seen: (string | undefined)[] = [];
     const look = (): number => seen.push(containment.current()?.owner.name);
-    await containment.call(siteOf(outer, ignoreResult), 'r', async () => {
+    await containment.call(siteOf(outer, ignoreResult), null, async () => {
       look();
-      await containment.call(siteOf(inner, ignoreResult), 'r', async () => {
+      await containment.call(siteOf(inner, ignoreResult), null, async () => {
         await turn();
         look();
       });
@@ -271,8 +272,9 @@ describe('a contained call', () => {
   it('knows plugin, phase and request while it runs', async () => {
     const containment = new Containment();
     const owner = createOwner('a');
-    const context = await containment.call(siteOf(owner, asIs), 'req-7', () => containment.current());
-    assert.deepEqual(context, { owner, phase: 'tool', requestId: 'req-7' });
+    const request = new RequestScope('req-7');
+    const context = await containment.call(siteOf(owner, asIs), request, () => containment.current());
+    assert.deepEqual(context, { owner, phase: 'tool', request });
   });
 
   it('leaves other calls alone when it fails', async () => {

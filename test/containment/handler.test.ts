@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Request, RequestHandler, Response } from 'express';
 import { Containment } from '../../src/containment/containment.ts';
 import { containHandler, type HandlerSite } from '../../src/containment/handler.ts';
+import { RequestScope } from '../../src/request-scope.ts';
 import { sendError } from '../../src/wire/error-response.ts';
 import { ask, createOwner, kinds, type RecordingOwner, serve, signal } from './support.ts';
 
@@ -316,7 +317,10 @@ describe('a contained handler', () => {
       () => {
         throw new Error('x');
       },
-      { before: (req, _res, next) => next(void Object.assign(req, { id: 'req-9' })) },
+      {
+        before: (req, _res, next) =>
+          next(void Object.assign(req, { requestScope: new RequestScope('req-9') })),
+      },
     );
     await ask(url);
     assert.equal(owner.failures[0]?.requestId, 'req-9');

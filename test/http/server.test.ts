@@ -8,7 +8,6 @@ import { HTTP_TIMEOUTS } from '../../src/http/connections.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import type { DataPlane, HttpServerDeps, Readiness } from '../../src/http/types.ts';
 import type { GatewayResponse } from '../../src/wire/message.ts';
-import { Timelines } from '../../src/wire/timeline.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 import {
   dial,
@@ -227,7 +226,6 @@ function deps(at: { host: string; port: number }): HttpServerDeps {
     server: { ...at, bodyLimit: 1, drainTimeoutMs: 1, workers: 1 },
     adminKey: null,
     debug: false,
-    timelines: new Timelines(),
     started: Promise.resolve(),
     pipeline: () => emptyPipeline(),
     dataPlane: NO_DATA_PLANE,

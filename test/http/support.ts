@@ -15,7 +15,6 @@ import type {
 } from '../../src/http/types.ts';
 import type { PluginView } from '../../src/lifecycle/view.ts';
 import { sendJson } from '../../src/wire/error-response.ts';
-import { Timelines } from '../../src/wire/timeline.ts';
 import { emptyPipeline } from '../support/pipeline.ts';
 
 export const ADMIN_KEY = 'correct horse battery staple';
@@ -35,7 +34,6 @@ export async function start(t: TestContext, overrides: Partial<HttpServerDeps> =
     server: { host: '127.0.0.1', port: 0, bodyLimit: 65_536, drainTimeoutMs: 1_000, workers: 1 },
     adminKey: new Secret(ADMIN_KEY),
     debug: false,
-    timelines: new Timelines(),
     pipeline: () => emptyPipeline(),
     started: Promise.resolve(),
     dataPlane: NO_DATA_PLANE,

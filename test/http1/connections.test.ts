@@ -218,11 +218,13 @@ test('close ends requests under way, and those that come later', async (t) => {
 test('a process whose client is closed ends by itself', () => {
   const script = `
     import { createServer } from 'node:http';
+    import { EndOfTurn } from './src/end-of-turn.ts';
     import { Http1Client } from './src/http1/client.ts';
     import { requestHead } from './src/http1/request-head.ts';
     const server = createServer((req, res) => res.end('ok')).listen(0, '127.0.0.1', () => {
       const origin = new URL('http://127.0.0.1:' + server.address().port);
-      const client = new Http1Client(origin, { connectTimeoutMs: 60_000, keepAliveMs: 60_000 });
+      const endOfTurn = new EndOfTurn();
+      const client = new Http1Client(origin, { connectTimeoutMs: 60_000, keepAliveMs: 60_000, endOfTurn });
       const head = requestHead('/', 'upstream.test', []);
       client.dispatch({ head, headers: [], body: Buffer.alloc(0), idleMs: 60_000 }, {
         onRequestStart() {}, onResponseStart() {}, onResponseData() {},

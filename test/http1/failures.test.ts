@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { EndOfTurn } from '../../src/end-of-turn.ts';
 import { Http1Client } from '../../src/http1/client.ts';
 import type { ResponseController } from '../../src/http1/types.ts';
 import { ask, clientOf, dispatch, Gatherer, type Reactions, sized, startServer } from './support.ts';
@@ -128,6 +129,7 @@ test('a TLS handshake that is never answered fails in time', async (t) => {
   const client = new Http1Client(new URL(origin.replace('http:', 'https:')), {
     connectTimeoutMs: 50,
     keepAliveMs: 1_000,
+    endOfTurn: new EndOfTurn(),
   });
   t.after(() => client.close());
   const { error } = await ask(client);
@@ -205,6 +207,25 @@ test('an exchange that is aborted while it connects or waits is heard of no more
   await once(socket, 'close');
   assert.equal((await ask(client)).body.toString(), 'next');
   assert.deepEqual([connecting.calls, waiting.calls], [['start'], ['start']]);
+});
+
+test('a request that is given up in its own turn is not sent', async (t) => {
+  let served = 0;
+  const { origin, sockets } = await startServer(t, ({ socket }) => {
+    served++;
+    socket.write(sized('ok'));
+  });
+  const client = clientOf(t, origin);
+  await ask(client);
+  await nextTurn();
+  const [kept] = sockets;
+  assert.ok(kept);
+  const closed = once(kept, 'close');
+  const given = new Gatherer({});
+  dispatch(client, given);
+  given.controller?.abort(STOP);
+  await closed;
+  assert.deepEqual([served, given.calls], [1, ['start']]);
 });
 
 test('the controls of an exchange that is over do nothing to the next one of its connection', async (t) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { EndOfTurn } from '../../src/end-of-turn.ts';
 import { Http1Client } from '../../src/http1/client.ts';
 import { requestHead } from '../../src/http1/request-head.ts';
 import type { ResponseController, ResponseHandler, ResponseHeaders } from '../../src/http1/types.ts';
@@ -98,7 +99,8 @@ export function ask(client: Http1Client, asked: Asked = {}, reactions: Reactions
 
 /** A client that is closed with its test. */
 export function clientOf(t: TestContext, origin: string, keepAliveMs = 30_000): Http1Client {
-  const client = new Http1Client(new URL(origin), { connectTimeoutMs: 5_000, keepAliveMs });
+  const endOfTurn = new EndOfTurn();
+  const client = new Http1Client(new URL(origin), { connectTimeoutMs: 5_000, keepAliveMs, endOfTurn });
   t.after(() => client.close());
   return client;
 }

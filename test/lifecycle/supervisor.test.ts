@@ -6,6 +6,7 @@ import { toView } from '../../src/lifecycle/view.ts';
 import { FAILURE_MODES, type FailureMode } from '../../src/plugin-api/failure-mode.ts';
 import { definePlugin, type Plugin } from '../../src/plugin-api/plugin.ts';
 import type { Storage } from '../../src/plugin-api/storage.ts';
+import { RequestScope } from '../../src/request-scope.ts';
 import { ask, serve } from '../containment/support.ts';
 import { authRequest, llmRequest, llmResponse } from '../pipeline/support.ts';
 import { createHost, type Host, openStore, transitions } from './support.ts';
@@ -82,7 +83,7 @@ describe('a plugin that fails at run time', () => {
     const host = createHost(t, [shaky({ fails: true })]);
     await host.startAll();
     const url = await serve(t, (req, res, next) => {
-      Object.assign(req, { id: 'req-1' });
+      Object.assign(req, { requestScope: new RequestScope('req-1') });
       host.pipeline().routes?.(req, res, next);
     });
     await ask(`${url}/shaky`);
@@ -100,7 +101,7 @@ describe('a plugin that fails at run time', () => {
     await host.startAll();
     const { owner } = host.record('a');
     for (let each = 0; each < 3; each++) {
-      host.containment.runAs({ owner, phase: 'startup', requestId: null }, () =>
+      host.containment.runAs({ owner, phase: 'startup', request: null }, () =>
         host.containment.blame(new Error('from a timer')),
       );
     }
@@ -438,10 +439,12 @@ describe('a sticky quarantine', () => {
       assert.equal(await ask(`${url}/below/and/further`), '503 plugin_quarantined');
       assert.equal(await ask(`${url}/elsewhere`), '404 not_found');
       const { auth, llm, storage: store, middleware } = host.pipeline();
-      await assert.rejects(async () => auth?.(authRequest()), { code: 'auth_unavailable' });
-      await assert.rejects(async () => llm.onRequest?.(llmRequest()), { status: 503 });
-      await assert.rejects(async () => llm.evaluateInput?.(llmRequest()), { code: 'evaluator_unavailable' });
-      await assert.rejects(async () => llm.evaluateOutput?.(llmRequest(), llmResponse()), {
+      await assert.rejects(async () => auth?.(authRequest(), null), { code: 'auth_unavailable' });
+      await assert.rejects(async () => llm.onRequest?.(llmRequest(), null), { status: 503 });
+      await assert.rejects(async () => llm.evaluateInput?.(llmRequest(), null), {
+        code: 'evaluator_unavailable',
+      });
+      await assert.rejects(async () => llm.evaluateOutput?.(llmRequest(), llmResponse(), null), {
         code: 'evaluator_unavailable',
       });
       await assert.rejects(store.get('x'), { code: 'storage_unavailable' });
@@ -460,7 +463,7 @@ describe('a sticky quarantine', () => {
     const host = await restarted(t, storage);
     await host.supervisor.release(host.record('guard'));
     assert.equal(await ask(`${await listen(t, host)}/guarded/7`), '200 in');
-    assert.deepEqual(await host.pipeline().auth?.(authRequest()), { id: 'someone' });
+    assert.deepEqual(await host.pipeline().auth?.(authRequest(), null), { id: 'someone' });
     assert.equal(await host.quarantines.load('guard'), null);
   });
 

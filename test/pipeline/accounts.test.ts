@@ -35,7 +35,7 @@ interface Opened {
 async function open(...members: TestMember[]): Promise<Opened> {
   const { auth, accounts }: Pick<Pipeline, 'auth' | 'accounts'> = compileAuth(new Containment(), members);
   assert.ok(auth !== null && accounts !== null);
-  return { accounts, identity: await auth(authRequest()) };
+  return { accounts, identity: await auth(authRequest(), null) };
 }
 
 function estimate(identity: Identity): UsageEstimate {
@@ -70,7 +70,7 @@ describe('accounts', () => {
       settle: (ticket, outcome) => void asked.push(`${ticket} ${outcome.answered}`),
     });
     const { accounts, identity } = await open(one, two);
-    const reserved = await accounts.reserve(estimate(identity));
+    const reserved = await accounts.reserve(estimate(identity), null);
     assert.deepEqual(reserved?.headers, { 'x-ratelimit-remaining-requests': '1' });
     reserved.settle(OUTCOME);
     assert.deepEqual(asked, ['two', '7 true']);
@@ -78,19 +78,22 @@ describe('accounts', () => {
 
   it('have nothing to say of an identity that nobody gave', async () => {
     const { accounts } = await open(keeper('one', { reserve: () => assert.fail('asked') }));
-    assert.equal(await accounts.reserve(estimate({ id: 'one' })), null);
+    assert.equal(await accounts.reserve(estimate({ id: 'one' }), null), null);
   });
 
   it('pass the provider’s refusal on', async () => {
     const { accounts, identity } = await open(keeper('one', { reserve: () => Promise.reject(refusal(429)) }));
-    await assert.rejects(accounts.reserve(estimate(identity)), { status: 429 });
+    await assert.rejects(accounts.reserve(estimate(identity), null), { status: 429 });
   });
 
   for (const [how, fail] of FAILURES) {
     it(`let nothing through when reserve() ${how}`, async () => {
       const bad = keeper('bad', { reserve: fail as never }, { callTimeoutMs: 10 });
       const { accounts, identity } = await open(bad);
-      await assert.rejects(accounts.reserve(estimate(identity)), { code: 'auth_unavailable', status: 503 });
+      await assert.rejects(accounts.reserve(estimate(identity), null), {
+        code: 'auth_unavailable',
+        status: 503,
+      });
       assert.equal(bad.owner.failures.length, 1);
     });
   }
@@ -98,7 +101,7 @@ describe('accounts', () => {
   it('let nothing through when reserve() answers what is no reservation', async () => {
     for (const answer of [undefined, true, {}]) {
       const { accounts, identity } = await open(keeper('bad', { reserve: () => answer as never }));
-      await assert.rejects(accounts.reserve(estimate(identity)), { code: 'auth_unavailable' });
+      await assert.rejects(accounts.reserve(estimate(identity), null), { code: 'auth_unavailable' });
     }
   });
 
@@ -107,7 +110,7 @@ describe('accounts', () => {
     const { accounts, identity } = await open(keeper('one', {}, { gate }));
     const closed = createGate(false);
     Object.assign(gate, { begin: closed.begin, end: closed.end });
-    await assert.rejects(accounts.reserve(estimate(identity)), { code: 'auth_unavailable' });
+    await assert.rejects(accounts.reserve(estimate(identity), null), { code: 'auth_unavailable' });
   });
 
   it('blame a settle() that fails, and nobody else notices', async () => {
@@ -118,7 +121,7 @@ describe('accounts', () => {
       },
     });
     const { accounts, identity } = await open(bad);
-    (await accounts.reserve(estimate(identity)))?.settle(OUTCOME);
+    (await accounts.reserve(estimate(identity), null))?.settle(OUTCOME);
     assert.equal(bad.owner.failures.length, 1);
   });
 });

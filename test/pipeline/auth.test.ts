@@ -22,7 +22,7 @@ function provider(name: string, authenticate: () => unknown, options?: MemberOpt
 function auth(...members: TestMember[]): () => Promise<unknown> {
   const { auth: phase } = compileAuth(new Containment(), members);
   assert.ok(phase);
-  return async () => phase(authRequest());
+  return async () => phase(authRequest(), null);
 }
 
 const nobody = (): never => assert.fail('asked');

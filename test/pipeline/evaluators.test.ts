@@ -36,8 +36,8 @@ async function evaluate(
   phases: ReturnType<typeof compileEvaluators>,
   side: (typeof SIDES)[number],
 ): Promise<readonly MaskSpan[] | undefined> {
-  if (side === 'input') return phases.evaluateInput?.(llmRequest());
-  return phases.evaluateOutput?.(llmRequest(), llmResponse());
+  if (side === 'input') return phases.evaluateInput?.(llmRequest(), null);
+  return phases.evaluateOutput?.(llmRequest(), llmResponse(), null);
 }
 
 describe('evaluator phases', () => {
@@ -222,8 +222,8 @@ describe('an observe evaluator', () => {
       ran = true;
     };
     const phases = compile(evaluating('a', { mode: 'observe', input: note, output: note }));
-    await phases.evaluateInput?.(llmRequest());
-    phases.observeOutput?.(llmRequest(), llmResponse());
+    await phases.evaluateInput?.(llmRequest(), null);
+    phases.observeOutput?.(llmRequest(), llmResponse(), null);
     assert.equal(ran, false);
     await turn();
     assert.equal(ran, true);
@@ -239,8 +239,8 @@ describe('an observe evaluator', () => {
         output: () => ({ action: 'block' }),
       }),
     );
-    await phases.evaluateInput?.(llmRequest());
-    phases.observeOutput?.(llmRequest(), llmResponse());
+    await phases.evaluateInput?.(llmRequest(), null);
+    phases.observeOutput?.(llmRequest(), llmResponse(), null);
     hanging.resolve();
   });
 
@@ -250,7 +250,7 @@ describe('an observe evaluator', () => {
       evaluating('block', { input: () => void asked.push('block') }),
       evaluating('observe', { mode: 'observe', input: () => void asked.push('observe') }),
     );
-    await phases.evaluateInput?.(llmRequest());
+    await phases.evaluateInput?.(llmRequest(), null);
     await turn();
     assert.deepEqual(asked.sort(), ['block', 'observe']);
   });
@@ -267,8 +267,8 @@ describe('an observe evaluator', () => {
     it('that fails is counted, and no request notices', async () => {
       const bad = evaluating('bad', { mode: 'observe', input: fail, output: fail });
       const phases = compile(bad);
-      await phases.evaluateInput?.(llmRequest());
-      phases.observeOutput?.(llmRequest(), llmResponse());
+      await phases.evaluateInput?.(llmRequest(), null);
+      phases.observeOutput?.(llmRequest(), llmResponse(), null);
       await turn();
       assert.equal(bad.owner.counters('evaluator').calls, 2);
     });
@@ -278,7 +278,7 @@ describe('an observe evaluator', () => {
     const phases = compile(
       evaluating('a', { mode: 'observe', input: () => assert.fail('asked') }, { gate: createGate(false) }),
     );
-    await phases.evaluateInput?.(llmRequest());
+    await phases.evaluateInput?.(llmRequest(), null);
     await turn();
   });
 });

@@ -38,15 +38,15 @@ async function run(phases: ReturnType<typeof compileHooks>, name: HookName): Pro
   assert.ok(phase, name);
   switch (name) {
     case 'onRequest':
-      return phases.onRequest?.(llmRequest());
+      return phases.onRequest?.(llmRequest(), null);
     case 'onRoute':
-      return phases.onRoute?.(llmRequest(), ROUTE);
+      return phases.onRoute?.(llmRequest(), ROUTE, null);
     case 'onChunk':
-      return phases.onChunk?.(llmRequest(), EVENT);
+      return phases.onChunk?.(llmRequest(), EVENT, null);
     case 'onResponse':
-      return phases.onResponse?.(llmRequest(), llmResponse());
+      return phases.onResponse?.(llmRequest(), llmResponse(), null);
     case 'onError':
-      phases.onError?.(llmRequest(), new Error('x'));
+      phases.onError?.(llmRequest(), new Error('x'), null);
       return new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -156,7 +156,7 @@ describe('hook phases', () => {
 describe('onRequest', () => {
   it('leaves the request as it is when hooks return nothing', async () => {
     const request = llmRequest();
-    const outcome = await compile(hooked('a', { onRequest: () => undefined })).onRequest?.(request);
+    const outcome = await compile(hooked('a', { onRequest: () => undefined })).onRequest?.(request, null);
     assert.deepEqual(outcome, { request, response: null });
     assert.equal(outcome?.request, request);
   });
@@ -168,7 +168,7 @@ describe('onRequest', () => {
       hooked('b', {
         onRequest: ({ model, stream }: { model: string; stream: boolean }) => void seen.push(model, stream),
       }),
-    ).onRequest?.(llmRequest());
+    ).onRequest?.(llmRequest(), null);
     assert.deepEqual(seen, ['gpt-4o', true]);
     assert.deepEqual(outcome?.request.body, { model: 'gpt-4o', stream: true });
     assert.equal(outcome?.request.id, 'req-1');
@@ -178,7 +178,7 @@ describe('onRequest', () => {
     const outcome = await compile(
       hooked('a', { onRequest: () => ({ response: { id: 'cached' } }) }),
       hooked('b', { onRequest: () => assert.fail('called') }),
-    ).onRequest?.(llmRequest());
+    ).onRequest?.(llmRequest(), null);
     assert.deepEqual(outcome?.response, { id: 'cached' });
   });
 
@@ -186,7 +186,7 @@ describe('onRequest', () => {
     const bad = hooked('bad', {
       onRequest: ({ body }: { body: { messages: unknown[] } }) => void body.messages.push('injected'),
     });
-    const outcome = await compile(bad).onRequest?.(llmRequest());
+    const outcome = await compile(bad).onRequest?.(llmRequest(), null);
     assert.deepEqual(outcome?.request.body, llmRequest().body);
     assert.deepEqual(kinds(bad.owner), ['hook error']);
   });
@@ -194,9 +194,13 @@ describe('onRequest', () => {
   it('keeps no reference of the hook’s own', async () => {
     const body = { model: 'x', messages: [] as string[] };
     const response = { choices: [] as string[] };
-    const changed = await compile(hooked('a', { onRequest: () => ({ body }) })).onRequest?.(llmRequest());
+    const changed = await compile(hooked('a', { onRequest: () => ({ body }) })).onRequest?.(
+      llmRequest(),
+      null,
+    );
     const answered = await compile(hooked('a', { onRequest: () => ({ response }) })).onRequest?.(
       llmRequest(),
+      null,
     );
     body.messages.push('later');
     response.choices.push('later');
@@ -229,7 +233,7 @@ describe('onRequest', () => {
     it(`skips and counts a hook that answers ${what}`, async () => {
       const bad = hooked('bad', { onRequest: () => answer });
       const request = llmRequest();
-      assert.deepEqual(await compile(bad).onRequest?.(request), { request, response: null });
+      assert.deepEqual(await compile(bad).onRequest?.(request, null), { request, response: null });
       assert.deepEqual(kinds(bad.owner), ['hook invalid']);
     });
   }
@@ -246,7 +250,11 @@ describe('onChunk', () => {
   const passed = (
     ...hooks: ((request: unknown, event: LlmEvent) => unknown)[]
   ): Promise<unknown> | undefined =>
-    compile(...hooks.map((hook, at) => hooked(`h${at}`, { onChunk: hook }))).onChunk?.(llmRequest(), EVENT);
+    compile(...hooks.map((hook, at) => hooked(`h${at}`, { onChunk: hook }))).onChunk?.(
+      llmRequest(),
+      EVENT,
+      null,
+    );
 
   it('leaves events as they are, changes, multiplies or holds them back', async () => {
     for (const same of [undefined, EVENT, [EVENT]]) assert.deepEqual(await passed(() => same), [EVENT]);
@@ -279,7 +287,7 @@ describe('onChunk', () => {
   ] as const) {
     it(`skips and counts a hook that answers with ${what}`, async () => {
       const bad = hooked('bad', { onChunk: () => answer });
-      assert.deepEqual(await compile(bad).onChunk?.(llmRequest(), EVENT), [EVENT]);
+      assert.deepEqual(await compile(bad).onChunk?.(llmRequest(), EVENT, null), [EVENT]);
       assert.deepEqual(kinds(bad.owner), ['hook invalid']);
       assert.match(
         bad.owner.failures[0]?.error.message ?? '',
@@ -295,7 +303,7 @@ describe('onResponse', () => {
     const response = await compile(
       hooked('a', { onResponse: () => ({ body: { by: 'a' } }) }),
       hooked('b', { onResponse: (_request: unknown, { body }: { body: unknown }) => void seen.push(body) }),
-    ).onResponse?.(llmRequest(), llmResponse({ text: 'kept' }));
+    ).onResponse?.(llmRequest(), llmResponse({ text: 'kept' }), null);
     assert.deepEqual(seen, [{ by: 'a' }]);
     assert.deepEqual(response, { body: { by: 'a' }, text: 'kept', final: true, usage: null });
     assert.ok(Object.isFrozen(response?.body));
@@ -305,7 +313,7 @@ describe('onResponse', () => {
     it(`skips and counts a hook that answers ${JSON.stringify(answer)}`, async () => {
       const bad = hooked('bad', { onResponse: () => answer });
       const response = llmResponse();
-      assert.deepEqual(await compile(bad).onResponse?.(llmRequest(), response), response);
+      assert.deepEqual(await compile(bad).onResponse?.(llmRequest(), response, null), response);
       assert.deepEqual(kinds(bad.owner), ['hook invalid']);
     });
   }

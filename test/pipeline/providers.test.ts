@@ -31,7 +31,7 @@ function providing(chat: () => unknown, options?: MemberOptions): TestMember {
 async function chat(member: TestMember): Promise<unknown> {
   const provider = compileProviders(new Containment(), [member]).get('upper');
   assert.ok(provider?.chat);
-  return provider.chat(llmRequest(), DEPLOYMENT);
+  return provider.chat(llmRequest(), DEPLOYMENT, null);
 }
 
 const DEPLOYMENT: ProviderDeployment = Object.freeze({
@@ -265,7 +265,7 @@ function compile(member: TestMember): ProviderPhase {
 async function modelOf(member: TestMember): Promise<LanguageModelV4> {
   const { languageModel: make } = compile(member);
   assert.ok(make);
-  return make('req-1', DEPLOYMENT);
+  return make(DEPLOYMENT, null);
 }
 
 async function embeddingOf(doEmbed: EmbeddingModelV4['doEmbed']): Promise<EmbeddingModelV4> {
@@ -280,7 +280,7 @@ async function embeddingOf(doEmbed: EmbeddingModelV4['doEmbed']): Promise<Embedd
   const member = createMember('a', (bag) => void bag.providers.set('upper', { embeddingModel: () => model }));
   const { embeddingModel } = compile(member);
   assert.ok(embeddingModel);
-  return embeddingModel('req-1', DEPLOYMENT);
+  return embeddingModel(DEPLOYMENT, null);
 }
 
 async function partsOf<T>(stream: ReadableStream<T>): Promise<T[]> {

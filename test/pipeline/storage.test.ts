@@ -4,6 +4,7 @@ import { Containment } from '../../src/containment/containment.ts';
 import type { Member } from '../../src/pipeline/member.ts';
 import { compileStorage } from '../../src/pipeline/storage.ts';
 import type { Storage, StorageBackend } from '../../src/plugin-api/storage.ts';
+import { RequestScope } from '../../src/request-scope.ts';
 import { toStorage } from '../../src/storage/backend-storage.ts';
 import { kinds } from '../containment/support.ts';
 import {
@@ -130,7 +131,7 @@ describe('the store', () => {
     const bad = storing({ get: () => Promise.reject(new Error('x')) });
     const asking = createMember('asking', () => undefined);
     const store = compileStorage(containment, [bad], FORBIDDEN, toStorage);
-    await containment.runAs({ owner: asking.owner, phase: 'route', requestId: 'req-3' }, () =>
+    await containment.runAs({ owner: asking.owner, phase: 'route', request: new RequestScope('req-3') }, () =>
       store.get('k').catch(() => undefined),
     );
     assert.equal(bad.owner.failures[0]?.requestId, 'req-3');

@@ -5,6 +5,7 @@ import { GatewayError } from '../../src/errors.ts';
 import { compileStrategies } from '../../src/pipeline/strategies.ts';
 import type { StrategyPhase } from '../../src/pipeline/types.ts';
 import type { RouteResult, RoutingStrategy } from '../../src/plugin-api/routing.ts';
+import { RequestScope } from '../../src/request-scope.ts';
 import { kinds } from '../containment/support.ts';
 import {
   candidate,
@@ -53,7 +54,7 @@ describe('a routing strategy', () => {
   ] as const) {
     it(`chooses by ${how}`, async () => {
       assert.equal(
-        await compile(strategic({ select })).select(llmRequest(), CANDIDATES, IDLE),
+        await compile(strategic({ select })).select(llmRequest(), CANDIDATES, IDLE, null),
         CANDIDATES[1],
       );
     });
@@ -62,7 +63,7 @@ describe('a routing strategy', () => {
   for (const [how, fail, kind] of FAILURES) {
     it(`that ${how} leaves the choice to the default, and is counted`, async () => {
       const bad = strategic({ select: fail }, { callTimeoutMs: 10 });
-      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES, IDLE), null);
+      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES, IDLE, null), null);
       assert.deepEqual(kinds(bad.owner), [`strategy ${kind}`]);
     });
   }
@@ -84,7 +85,7 @@ describe('a routing strategy', () => {
   ]) {
     it(`that chooses what is no candidate (${typeof garbage}) leaves the choice to the default`, async () => {
       const bad = strategic({ select: () => garbage });
-      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES, IDLE), null);
+      assert.equal(await compile(bad).select(llmRequest(), CANDIDATES, IDLE, null), null);
       assert.deepEqual(kinds(bad.owner), ['strategy invalid']);
     });
   }
@@ -92,7 +93,7 @@ describe('a routing strategy', () => {
   it('that throws a 4xx leaves the choice to the default: no client is refused by it', async () => {
     for (const status of [403, 429]) {
       const select = (): never => assert.fail(refusal(status));
-      assert.equal(await compile(strategic({ select })).select(llmRequest(), CANDIDATES, IDLE), null);
+      assert.equal(await compile(strategic({ select })).select(llmRequest(), CANDIDATES, IDLE, null), null);
     }
   });
 
@@ -100,23 +101,24 @@ describe('a routing strategy', () => {
     const reached = new GatewayError('rate_limit_exceeded', 'Nobody left');
     for (const select of [() => Promise.reject(reached), () => assert.fail(reached)]) {
       const honest = strategic({ select });
-      await assert.rejects(async () => compile(honest).select(llmRequest(), CANDIDATES, IDLE), reached);
+      await assert.rejects(async () => compile(honest).select(llmRequest(), CANDIDATES, IDLE, null), reached);
       assert.deepEqual(kinds(honest.owner), []);
     }
   });
 
   it('of a quarantined plugin leaves the choice to the default, unless a trial is due', async () => {
     const resting = strategic({ select: () => assert.fail('asked') }, { gate: createGate(false) });
-    assert.equal(await compile(resting).select(llmRequest(), CANDIDATES, IDLE), null);
+    assert.equal(await compile(resting).select(llmRequest(), CANDIDATES, IDLE, null), null);
     const gate = createGate(true);
     const tried = strategic({ select: () => 'echo/0' }, { gate });
-    assert.equal(await compile(tried).select(llmRequest(), CANDIDATES, IDLE), CANDIDATES[0]);
+    assert.equal(await compile(tried).select(llmRequest(), CANDIDATES, IDLE, null), CANDIDATES[0]);
     assert.deepEqual(gate.trials, [true]);
     const failed = createGate(true);
     await compile(strategic({ select: () => 'nothing' }, { gate: failed })).select(
       llmRequest(),
       CANDIDATES,
       IDLE,
+      null,
     );
     assert.deepEqual(failed.trials, [false]);
   });
@@ -129,7 +131,7 @@ describe('a routing strategy', () => {
         throw new Error('x');
       },
     });
-    compile(bad).observe?.(RESULT);
+    compile(bad).observe?.(RESULT, null);
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(kinds(bad.owner), ['strategy error']);
   });
@@ -139,11 +141,11 @@ describe('a routing strategy', () => {
     const seen: unknown[] = [];
     const member = strategic({
       select: (_request: unknown, _candidates: unknown, load: unknown) => void seen.push(load),
-      observe: () => void seen.push(containment.current()?.requestId),
+      observe: () => void seen.push(containment.current()?.request?.id),
     });
     const phase = compileStrategies(containment, [member]).get('mine');
-    phase?.select(llmRequest(), CANDIDATES, IDLE);
-    phase?.observe?.(RESULT);
+    phase?.select(llmRequest(), CANDIDATES, IDLE, null);
+    phase?.observe?.(RESULT, new RequestScope(RESULT.requestId));
     assert.deepEqual(seen, [IDLE, 'req-7']);
   });
 });

@@ -36,7 +36,7 @@ async function names(phase: ToolsPhase): Promise<string[]> {
 }
 
 async function textOf(phase: ToolsPhase, name: string): Promise<string> {
-  const { content, isError } = await phase.call(name, {}, CALL);
+  const { content, isError } = await phase.call(name, {}, CALL, null);
   return `${isError === true ? 'error: ' : ''}${String(content[0]?.text)}`;
 }
 
@@ -134,7 +134,7 @@ describe('the tools of an identity', () => {
       for (const name of ['read', 'read_all', 'write', 'a.b.c', 'x*y']) {
         const isAllowed = (allowed as readonly string[]).includes(name);
         assert.equal((await phase.find(name, identity)) !== null, isAllowed, name);
-        const { isError = false } = await phase.call(name, {}, { ...CALL, identity });
+        const { isError = false } = await phase.call(name, {}, { ...CALL, identity }, null);
         assert.equal(isError, !isAllowed, name);
       }
     });
@@ -145,7 +145,7 @@ describe('the arguments of a tool call', () => {
   const calling = (inputSchema: unknown): ToolsPhase =>
     compile(running('a', { listTools: () => [{ name: 'a', inputSchema }], callTool: () => 'called' }));
   const text = async (phase: ToolsPhase, args: Record<string, unknown>): Promise<string> =>
-    String((await phase.call('a', args, CALL)).content[0]?.text);
+    String((await phase.call('a', args, CALL, null)).content[0]?.text);
 
   for (const [what, schema] of [
     ['2020-12', { properties: { list: { prefixItems: [{ type: 'string' }] } } }],
@@ -215,7 +215,10 @@ describe('a tool call', () => {
         },
       }),
     );
-    assert.deepEqual(await phase.call('b', { x: 1 }, CALL), { content: [], structuredContent: { n: 1 } });
+    assert.deepEqual(await phase.call('b', { x: 1 }, CALL, null), {
+      content: [],
+      structuredContent: { n: 1 },
+    });
     assert.deepEqual(seen, ['b', { x: 1 }, CALL]);
   });
 
@@ -249,7 +252,7 @@ describe('a tool call', () => {
   }
 
   it('answered with a text is a result of that text', async () => {
-    const result = await compile(running('a', { callTool: () => 'done' })).call('a', {}, CALL);
+    const result = await compile(running('a', { callTool: () => 'done' })).call('a', {}, CALL, null);
     assert.deepEqual(result, { content: [{ type: 'text', text: 'done' }] });
   });
 

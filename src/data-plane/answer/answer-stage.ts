@@ -31,7 +31,7 @@ export class AnswerStage {
     const isRead = onResponse !== null || evaluateOutput !== null || observeOutput !== null;
     this.#call = call;
     this.#stream = stream;
-    this.#hooks = onChunk === null ? null : new ChunkHooks(onChunk, call.request, this.#parts);
+    this.#hooks = onChunk === null ? null : new ChunkHooks(onChunk, call, this.#parts);
     this.#assembled = isRead ? new Assembled(stream.assembler()) : null;
     const window = evaluateOutput === null ? null : outputWindow;
     this.#line = new EventLine(this.#parts, stream.framing, this.#assembled, window);
@@ -63,9 +63,9 @@ export class AnswerStage {
       const { text } = this.#parts.joined();
       const response = new StreamedResponse(text, true, this.#call.usage, this.#assembled);
       // A change of the whole comes too late for a stream.
-      if (onResponse !== null) await onResponse(this.#call.request, response);
+      if (onResponse !== null) await onResponse(this.#call.request, response, this.#call.scope);
       if (evaluateOutput !== null) await this.#judge(true);
-      observeOutput?.(this.#call.request, response);
+      observeOutput?.(this.#call.request, response, this.#call.scope);
     }
     this.#isOver = true;
   }
@@ -110,7 +110,7 @@ export class AnswerStage {
   async #judge(final: boolean): Promise<void> {
     const joined = this.#parts.joined();
     const response = new StreamedResponse(joined.text, final, this.#call.usage, this.#assembled as Assembled);
-    const spans = await this.#call.llm.evaluateOutput?.(this.#call.request, response);
+    const spans = await this.#call.llm.evaluateOutput?.(this.#call.request, response, this.#call.scope);
     for (const [part, masks] of joined.split(spans ?? [])) part.masks.update(masks, part.left);
     this.#parts.markJudged();
   }

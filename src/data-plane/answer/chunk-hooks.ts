@@ -3,6 +3,8 @@ import { deepFreeze } from '../../freeze.ts';
 import type { LlmPhases } from '../../pipeline/types.ts';
 import type { LlmRequest, LlmUsage } from '../../plugin-api/llm.ts';
 import type { LlmDelta, LlmDeltaEvent, LlmEvent } from '../../plugin-api/llm-event.ts';
+import type { RequestScope } from '../../request-scope.ts';
+import type { Call } from '../call.ts';
 import type { Entry } from './entry.ts';
 import { type Part, type Parts, type Piece, releaseHeld } from './parts.ts';
 
@@ -10,12 +12,14 @@ import { type Part, type Parts, type Piece, releaseHeld } from './parts.ts';
 export class ChunkHooks {
   readonly #onChunk: NonNullable<LlmPhases['onChunk']>;
   readonly #request: LlmRequest;
+  readonly #scope: RequestScope | null;
   readonly #parts: Parts;
   #hasBegun = false;
 
-  constructor(onChunk: NonNullable<LlmPhases['onChunk']>, request: LlmRequest, parts: Parts) {
+  constructor(onChunk: NonNullable<LlmPhases['onChunk']>, { request, scope }: Call, parts: Parts) {
     this.#onChunk = onChunk;
     this.#request = request;
+    this.#scope = scope;
     this.#parts = parts;
   }
 
@@ -62,7 +66,7 @@ export class ChunkHooks {
   }
 
   #tell(event: LlmEvent): Promise<readonly (LlmEvent | LlmDelta)[]> {
-    return this.#onChunk(this.#request, Object.freeze(event));
+    return this.#onChunk(this.#request, Object.freeze(event), this.#scope);
   }
 
   /** Puts the deltas that hooks have left where there is room for them: into this piece, or into one that they held. */

@@ -16,7 +16,7 @@ export async function hookWhole(
 ): Promise<JsonObject> {
   const parts = new Parts();
   const entry = toEntry(body, call.surface.read(body), parts, true);
-  await new ChunkHooks(onChunk, call.request, parts).apply(entry, usageOf(body));
+  await new ChunkHooks(onChunk, call, parts).apply(entry, usageOf(body));
   parts.dropHeld(null);
   return asHooked(entry);
 }
@@ -31,7 +31,7 @@ export async function judgeWhole(
   const entry = toEntry(body, call.surface.read(body), parts, true);
   for (const piece of entry.pieces) piece.settle(piece.slot.text);
   const joined = parts.joined();
-  const spans = await evaluateOutput(call.request, toResponse(body, joined.text));
+  const spans = await evaluateOutput(call.request, toResponse(body, joined.text), call.scope);
   if (spans === undefined || spans.length === 0) return body;
   for (const [part, masks] of joined.split(spans)) part.masks.update(masks, 0);
   return asSent(entry) ?? body;

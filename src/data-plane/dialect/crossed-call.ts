@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { TraceContext } from '../../plugin-api/trace.ts';
+import type { RequestScope } from '../../request-scope.ts';
 import { LazyLlmRequest } from '../llm-request.ts';
 import type { RequestBody } from '../request-body.ts';
 import type { Surface } from '../surface/surface.ts';
@@ -9,6 +10,7 @@ import type { UpstreamCall } from '../upstream/upstream.ts';
 /** A call as an upstream of another dialect sees it. */
 export class CrossedCall implements UpstreamCall {
   readonly id: string;
+  readonly scope: RequestScope | null;
   readonly surface: Surface;
   readonly body: RequestBody;
   readonly clientHeaders: IncomingHttpHeaders;
@@ -17,6 +19,7 @@ export class CrossedCall implements UpstreamCall {
 
   constructor(call: UpstreamCall, surface: Surface, body: RequestBody) {
     this.id = call.id;
+    this.scope = call.scope;
     this.surface = surface;
     this.body = body;
     this.clientHeaders = call.clientHeaders;

@@ -1,5 +1,6 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider';
 import type { ProviderDeployment } from '../../plugin-api/provider.ts';
+import type { RequestScope } from '../../request-scope.ts';
 import { traceHeaders } from '../../wire/trace-context.ts';
 import { BodyController } from '../upstream/body-controller.ts';
 import { UpstreamFailure } from '../upstream/failure.ts';
@@ -17,7 +18,10 @@ import { refuseUnsupported, toModelOptions } from './upstream/model-options.ts';
 import { partsOf } from './upstream/model-parts.ts';
 
 /** Makes the model of a deployment, contained. */
-export type MakeModel = (requestId: string, deployment: ProviderDeployment) => Promise<LanguageModelV4>;
+export type MakeModel = (
+  deployment: ProviderDeployment,
+  scope: RequestScope | null,
+) => Promise<LanguageModelV4>;
 
 /** Carries calls to a model of the AI SDK that a plugin provides. */
 export class ModelCarrier implements Carrier {
@@ -47,7 +51,7 @@ export class ModelCarrier implements Carrier {
   ): Promise<void> {
     assertFields(call.body.json, client.fields);
     const asked = client.read(call.body.json);
-    const model = await this.#make(call.id, this.#deployment);
+    const model = await this.#make(this.#deployment, call.scope);
     const options = {
       ...(await toModelOptions(asked, model, client)),
       ...(call.trace === null ? {} : { headers: traceHeaders(call.trace) }),

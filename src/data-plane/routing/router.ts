@@ -1,10 +1,10 @@
 import type { Logger } from 'winston';
 import type { RoutingConfig } from '../../config/types.ts';
 import type { Pipeline } from '../../pipeline/types.ts';
-import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { Candidate, RouteDecision, RouteLoad, RouteResult } from '../../plugin-api/routing.ts';
+import type { RequestScope } from '../../request-scope.ts';
 import type { Surface } from '../surface/surface.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { Upstream, UpstreamCall } from '../upstream/upstream.ts';
 import { backoffMs } from './backoff.ts';
 import type { Pass } from './cooldown.ts';
 import type { Deployment, Group } from './group.ts';
@@ -25,7 +25,7 @@ export interface Choice {
 export interface ChoiceContext {
   readonly pipeline: Pipeline;
   /** `request` is made when a strategy of a plugin asks for it. */
-  readonly call: { readonly request: LlmRequest; readonly surface: Surface };
+  readonly call: Pick<UpstreamCall, 'request' | 'surface' | 'scope'>;
   /** 1 for the first. */
   readonly attempt: number;
   /** Deployments that have failed in this call. */
@@ -83,7 +83,7 @@ export class Router {
       this.#warnOfMissingStrategy();
       return this.#toChoice(group, candidates, load, null, context);
     }
-    const selected = strategy.select(context.call.request, candidates, load);
+    const selected = strategy.select(context.call.request, candidates, load, context.call.scope);
     return selected instanceof Promise
       ? selected.then((chosen) => this.#toChoice(group, candidates, load, chosen, context))
       : this.#toChoice(group, candidates, load, selected, context);
@@ -151,8 +151,8 @@ export class Router {
   }
 
   /** How an attempt went, for the strategy. */
-  report(pipeline: Pipeline, result: RouteResult): void {
-    pipeline.strategies.get(this.#strategy)?.observe?.(result);
+  report(pipeline: Pipeline, result: RouteResult, scope: RequestScope | null): void {
+    pipeline.strategies.get(this.#strategy)?.observe?.(result, scope);
   }
 
   /** Warns when nobody provides the strategy that the configuration names. */

@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { EndOfTurn } from '../../end-of-turn.ts';
 import { GatewayError } from '../../errors.ts';
 import type { GatewayRequest, GatewayResponse } from '../../wire/message.ts';
 import { ClientAnswer, type ErrorDetails } from '../client-answer.ts';
@@ -40,8 +41,8 @@ export class RoundAnswer extends ClientAnswer {
   #keepAlive: NodeJS.Timeout | null = null;
   #wasQuiet = false;
 
-  constructor(req: GatewayRequest, res: GatewayResponse) {
-    super(req, res);
+  constructor(req: GatewayRequest, res: GatewayResponse, endOfTurn: EndOfTurn) {
+    super(req, res, endOfTurn);
     res.on('close', () => {
       clearInterval(this.#keepAlive ?? undefined);
       this.#left.abort();

@@ -2,6 +2,7 @@ import { GatewayError } from '../../errors.ts';
 import type { ToolsPhase } from '../../pipeline/types.ts';
 import type { Identity } from '../../plugin-api/auth.ts';
 import type { Tool } from '../../plugin-api/tools.ts';
+import type { RequestScope } from '../../request-scope.ts';
 import { isObject, type JsonObject } from '../json-value.ts';
 import type { Surface } from '../surface/surface.ts';
 import {
@@ -33,6 +34,7 @@ export interface ToolLoopLimits {
 
 export interface ToolLoopInput {
   readonly id: string;
+  readonly scope: RequestScope | null;
   readonly surface: Surface;
   readonly identity: Identity | null;
   readonly tools: ToolsPhase;
@@ -110,7 +112,7 @@ function settle(said: JsonObject, calls: readonly ModelCall[], own: ReadonlySet<
 
 /** A call that cannot be made is a result too: the model can do better. */
 async function runOne(
-  { id, identity, tools }: ToolLoopInput,
+  { id, scope, identity, tools }: ToolLoopInput,
   offered: ReadonlyMap<string, Tool>,
   call: ModelCall,
   signal: AbortSignal,
@@ -119,7 +121,7 @@ async function runOne(
   if (args === null) return { call, text: 'The arguments are no JSON object' };
   const name = offered.get(call.name)?.name;
   if (name === undefined) return { call, text: `There is no tool "${call.name}"` };
-  const result = await untilAborted(tools.call(name, args, { id, identity, signal }), signal);
+  const result = await untilAborted(tools.call(name, args, { id, identity, signal }, scope), signal);
   return { call, text: result === null ? `The tool "${call.name}" took too long` : toText(result) };
 }
 

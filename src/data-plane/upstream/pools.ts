@@ -1,3 +1,4 @@
+import type { EndOfTurn } from '../../end-of-turn.ts';
 import { Http1Client } from '../../http1/client.ts';
 import { CONNECT_TIMEOUT_MS } from './timeouts.ts';
 
@@ -6,7 +7,12 @@ const KEEP_ALIVE_MS = 30_000;
 
 /** One client per origin, with the connections to it. */
 export class Pools {
+  readonly #endOfTurn: EndOfTurn;
   readonly #clients = new Map<string, Http1Client>();
+
+  constructor(endOfTurn: EndOfTurn) {
+    this.#endOfTurn = endOfTurn;
+  }
 
   of(origin: URL): Http1Client {
     const known = this.#clients.get(origin.origin);
@@ -14,6 +20,7 @@ export class Pools {
     const client = new Http1Client(origin, {
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       keepAliveMs: KEEP_ALIVE_MS,
+      endOfTurn: this.#endOfTurn,
     });
     this.#clients.set(origin.origin, client);
     return client;

@@ -56,13 +56,13 @@ export class ProviderUpstream implements Upstream {
   /** {@link serves} has said that there is such a method. */
   async #ask(call: UpstreamCall, controller: BodyController): Promise<ProviderResponse> {
     const { chat, embeddingModel } = this.#provider;
-    if (call.surface === CHAT && chat !== null) return chat(call.request, this.#deployment);
+    if (call.surface === CHAT && chat !== null) return chat(call.request, this.#deployment, call.scope);
     if (embeddingModel === null) throw new Error(`no method of the provider serves ${call.surface.path}`);
     const wanted = readEmbeddingRequest(call.request.body);
-    const model = await embeddingModel(call.id, this.#deployment);
+    const model = await embeddingModel(this.#deployment, call.scope);
     const headers = call.trace === null ? {} : { headers: traceHeaders(call.trace) };
-    const scope = { ...headers, abortSignal: controller.signal };
-    return embed(model, wanted, this.#deployment.group, scope);
+    const options = { ...headers, abortSignal: controller.signal };
+    return embed(model, wanted, this.#deployment.group, options);
   }
 }
 

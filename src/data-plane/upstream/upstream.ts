@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ResponseController } from '../../http1/types.ts';
 import type { LlmRequest } from '../../plugin-api/llm.ts';
 import type { TraceContext } from '../../plugin-api/trace.ts';
+import type { RequestScope } from '../../request-scope.ts';
 import type { RequestBody } from '../request-body.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { UpstreamFailure } from './failure.ts';
@@ -11,6 +12,7 @@ import type { Redact } from './redact.ts';
 /** What an upstream needs of a call. */
 export interface UpstreamCall {
   readonly id: string;
+  readonly scope: RequestScope | null;
   readonly surface: Surface;
   readonly body: RequestBody;
   readonly clientHeaders: IncomingHttpHeaders;

@@ -1,4 +1,5 @@
 import type { DeploymentConfig } from '../../config/types.ts';
+import type { EndOfTurn } from '../../end-of-turn.ts';
 import type { ProviderPhase } from '../../pipeline/types.ts';
 import type { ProviderDeployment } from '../../plugin-api/provider.ts';
 import type { Candidate } from '../../plugin-api/routing.ts';
@@ -39,11 +40,12 @@ export type ResolveUpstream = (providers: Providers) => Upstream | null;
 
 /** Makes the upstreams of deployments and owns their connections. */
 export class Upstreams {
-  readonly #pools = new Pools();
+  readonly #pools: Pools;
   readonly #echo: ProviderPhase;
 
-  constructor(echo: ProviderPhase) {
+  constructor(echo: ProviderPhase, endOfTurn: EndOfTurn) {
     this.#echo = echo;
+    this.#pools = new Pools(endOfTurn);
   }
 
   /**

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { toError } from '../../errors.ts';
-import { TransientMap } from '../../transient-map.ts';
 import { packError, parseError, unpackError } from './errors.ts';
 import { FRAME, type Frame, RubbishError } from './frames.ts';
 import { Intake } from './intake.ts';
@@ -10,6 +9,7 @@ import { Outbox } from './outbox.ts';
 import { type ServedCall, Serving } from './serving.ts';
 import { StreamTable } from './stream-table.ts';
 import type { IncomingStream, OutgoingStream } from './streams.ts';
+import { TransientMap } from './transient-map.ts';
 
 /** Bounds of what the other end may send. */
 export interface ChannelLimits {

@@ -1,6 +1,6 @@
-import { TransientMap } from '../../transient-map.ts';
 import { FRAME, type Frame, RubbishError } from './frames.ts';
 import { IncomingStream, OutgoingStream, type SendFrame } from './streams.ts';
+import { TransientMap } from './transient-map.ts';
 
 /** A chunk below this counts as a message: it costs as much. */
 const SMALL_CHUNK_BYTES = 512;

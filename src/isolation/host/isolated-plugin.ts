@@ -303,7 +303,7 @@ export class IsolatedPlugin {
       const kind = notice === 'late' ? 'late' : 'error';
       const error = unpackError(parseError(params));
       if (owner !== null)
-        containment.fail(owner, context?.phase ?? 'background', kind, error, context?.requestId ?? null);
+        containment.fail(owner, context?.phase ?? 'background', kind, error, context?.request ?? null);
       return;
     }
     try {

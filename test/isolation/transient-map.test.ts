@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
-import { TransientMap } from '../src/transient-map.ts';
+import { TransientMap } from '../../src/isolation/channel/transient-map.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as (options: { readonly type: 'major' | 'minor' }) => void;
