@@ -15,6 +15,8 @@ export const MODELS = {
   json: 'bench-json',
   /** 100 events, one per turn of the upstream's event loop. */
   burst: 'bench-burst-100',
+  /** 100 events in 10 pieces, each sent when the client has the one before. */
+  stepped: 'bench-stepped-100-10',
   /** Three events, 2 ms apart: for the time to the first one. */
   first: 'bench-paced-2-3',
   /** 60 events, 100 ms apart: for streams that are open and mostly wait. */
@@ -33,10 +35,11 @@ const PROSE = [
 ].join('');
 
 /** Request bodies by what they are for. `large` has a prompt of 64 KiB. */
-export const BODIES: Readonly<Record<'json' | 'large' | 'sse' | 'first' | 'idle', Buffer>> = {
+export const BODIES: Readonly<Record<'json' | 'large' | 'sse' | 'stepped' | 'first' | 'idle', Buffer>> = {
   json: bodyOf(400, MODELS.json, false),
   large: bodyOf(65_536, MODELS.json, false),
   sse: bodyOf(400, MODELS.burst, true),
+  stepped: bodyOf(400, MODELS.stepped, true),
   first: bodyOf(400, MODELS.first, true),
   idle: bodyOf(400, MODELS.idle, true),
 };

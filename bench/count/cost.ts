@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Lockstep } from '../load/lockstep.ts';
 import { StreamClient } from '../load/stream-client.ts';
 import { portOf, serveMock } from '../mock-upstream.ts';
 import type { SystemName } from '../systems.ts';
@@ -39,11 +40,12 @@ export interface Cost {
  */
 export async function countCost(system: SystemName, body: Buffer): Promise<Cost> {
   const tmp = mkdtempSync(join(tmpdir(), 'routeiq-count-'));
-  const upstream = serveMock(0);
+  const lockstep = new Lockstep();
+  const upstream = serveMock(0, lockstep);
   await once(upstream, 'listening');
   const gateway = await ProbedGateway.start(system, portOf(upstream), tmp, FLAGS);
   try {
-    const client = new StreamClient(gateway);
+    const client = new StreamClient(gateway, lockstep);
     await send(client, body, WARM_REQUESTS);
     await gateway.ask('start-bytes');
     await send(client, body, REQUESTS);

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { CHAT_PATH } from '../workloads.ts';
+import type { Lockstep } from './lockstep.ts';
 import type { LoopTarget } from './wrk.ts';
 
 /** One streamed answer as its client saw it. */
@@ -15,8 +16,11 @@ export interface StreamResult {
 export class StreamClient {
   readonly #socket: Socket;
   readonly #head: string;
+  readonly #lockstep: Lockstep | null;
 
-  constructor(target: LoopTarget) {
+  /** @param lockstep told of the events that have come */
+  constructor(target: LoopTarget, lockstep: Lockstep | null = null) {
+    this.#lockstep = lockstep;
     this.#socket = connect({ port: target.port, host: '127.0.0.1', noDelay: true });
     const headers = Object.entries({ 'Content-Type': 'application/json', ...target.headers });
     const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
@@ -33,6 +37,7 @@ export class StreamClient {
       text += bytes.toString('latin1');
       if (firstEvent === null && hasEvent(text)) firstEvent = (performance.now() - startedAt) * 1000;
       if (isComplete(text)) settle(null);
+      else this.#lockstep?.saw(countEvents(text));
     };
     const settle = (error: Error | null): void => {
       this.#socket.off('data', onData).off('error', settle).off('close', onClose);
