@@ -123,10 +123,20 @@ export class ClientAnswer implements TurnTask {
   }
 
   onEndOfTurn(): void {
-    if (this.#text !== null && !this.#res.destroyed) this.#res.end(this.#text, 'latin1');
+    const text = this.#text;
     this.#text = null;
+    if (text !== null && !this.#res.destroyed) this.#endWith(text);
     this.#held?.uncork();
     this.#held = null;
+  }
+
+  /** A plugin may have patched the response so that it throws: no answer then, rather than a wrong one. */
+  #endWith(text: string): void {
+    try {
+      this.#res.end(text, 'latin1');
+    } catch {
+      this.#res.destroy();
+    }
   }
 
   openStream(status: number, headers: OutgoingHttpHeaders, framing: StreamFraming): void {

@@ -309,6 +309,32 @@ function cutStreamWithDone(): Script {
   return cutStream(chatStream(['one', ' two']));
 }
 
+describe('a response that a middleware has patched so that it throws', () => {
+  it('gives no answer, whether it is written at once or at the end of the turn, and hurts nobody', async (t) => {
+    const upstream = await startUpstream(json(COMPLETION));
+    t.after(() => upstream.close());
+    const { url } = await serve(t, {
+      deployments: [deployment(upstream.url)],
+      before: (req, res) => {
+        if (req.headers['x-broken'] === undefined) return;
+        Object.assign(res, {
+          _send: () => {
+            throw new Error('cannot send');
+          },
+        });
+      },
+    });
+    const ask = (headers: Record<string, string>): Promise<number> =>
+      post(url, chat(), headers).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    const asked = Array.from({ length: 20 }, (_, n) => ask(n % 4 === 0 ? { 'x-broken': 'yes' } : {}));
+    const expected = Array.from({ length: 20 }, (_, n) => (n % 4 === 0 ? 0 : 200));
+    assert.deepEqual(await Promise.all(asked), expected);
+  });
+});
+
 async function gateway(
   t: TestContext,
   script: Script = json(COMPLETION),

@@ -13,7 +13,8 @@ const ENV = {
   ...WITH_ADMIN,
   LLMROUTER_PLUGINS_ISOLATION: 'process,innocent=inline',
   LLMROUTER_PLUGINS_CALL_TIMEOUT_MS: '8000',
-  LLMROUTER_PLUGINS_STALL_TIMEOUT_MS: '700',
+  // A process that has to wait for its turn on a busy machine does not stand still.
+  LLMROUTER_PLUGINS_STALL_TIMEOUT_MS: '1500',
   LLMROUTER_PLUGINS_FAILURE_THRESHOLD: '100000',
   LLMROUTER_PLUGINS_MEMORY_LIMIT: '192',
   SECRET_OF_THE_GATEWAY: 'do-not-tell',
