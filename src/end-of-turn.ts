@@ -6,6 +6,10 @@ export interface TurnTask {
   onEndOfTurn(): void;
 }
 
+/** Whoever adds a task may run as a plugin's code; the tasks are the gateway's own, and run in nobody's context. */
+const asNobody: (run: (tasks: readonly TurnTask[]) => void, tasks: readonly TurnTask[]) => void =
+  AsyncLocalStorage.snapshot();
+
 /** So that what is done first in a long turn does not wait for all of it. */
 const MAX_TASKS = 32;
 
@@ -24,9 +28,6 @@ const MAX_TASKS = 32;
  * ```
  */
 export class EndOfTurn {
-  /** Whoever adds the first task may run as a plugin's code; the tasks are the gateway's own. */
-  readonly #asGateway: (run: (tasks: readonly TurnTask[]) => void, tasks: readonly TurnTask[]) => void =
-    AsyncLocalStorage.snapshot();
   #tasks: TurnTask[] = [];
   /** Tasks of this turn, those that are done included. */
   #count = 0;
@@ -52,7 +53,7 @@ export class EndOfTurn {
   #finish(): void {
     const tasks = this.#tasks;
     this.#tasks = [];
-    this.#asGateway(runAll, tasks);
+    asNobody(runAll, tasks);
   }
 }
 

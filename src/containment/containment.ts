@@ -113,6 +113,17 @@ export class Containment {
     return graces < MAX_GRACES && (this.#waits.get(context) ?? 0) > 0;
   }
 
+  /** Puts down what a call took that began at `started`: to its plugin, and to its request. */
+  charge(
+    { owner, phase }: Pick<CallSite<unknown>, 'owner' | 'phase'>,
+    request: RequestScope | null,
+    started: number,
+  ): void {
+    const ms = this.now() - started;
+    owner.counters(phase).seconds += ms / 1000;
+    request?.costs?.charge(owner.name, phase, ms);
+  }
+
   /** Counts a failure of `owner` and tells it. */
   fail(owner: Owner, phase: Phase, kind: FailureKind, error: Error, request: RequestScope | null): void {
     const counters = owner.counters(phase);
@@ -159,17 +170,6 @@ export class Containment {
       this.charge(site, request, started);
       if (caller !== undefined) this.#countWait(caller, -1);
     }
-  }
-
-  /** Puts down what a call took that began at `started`: to its plugin, and to its request. */
-  charge(
-    { owner, phase }: Pick<CallSite<unknown>, 'owner' | 'phase'>,
-    request: RequestScope | null,
-    started: number,
-  ): void {
-    const ms = this.now() - started;
-    owner.counters(phase).seconds += ms / 1000;
-    request?.costs?.charge(owner.name, phase, ms);
   }
 
   /** Waits for a promise of the plugin, no longer than its deadline. What it does later is discarded. */

@@ -45,6 +45,7 @@ export function compileEvaluators(containment: Containment, members: readonly Me
 
 function createJudge(containment: Containment): Judge {
   return ({ member, evaluator }, side, request, response, scope) => {
+    // Not a literal in the object: V8 would keep what it sees. See docs/performance.md, "What was found".
     const check = (value: unknown): Verdict => checkVerdict(value, response ?? request);
     const site: CallSite<Verdict> = {
       owner: member.owner,

@@ -3,7 +3,7 @@ interface Box<V> {
 }
 
 /**
- * A map for what is only under way: calls, streams, requests. As `Map`, but that it lets go of what is deleted.
+ * A map for what is only under way: calls, streams. As `Map`, but that it lets go of what is deleted.
  *
  * V8's `Map` moves its entries to a new table every so often, and its old table goes on pointing to the new one. Once
  * one of them has outlived a full collection, the chain that follows it is garbage that minor collections take for
