@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../errors.ts';
+import { type BodyBytes, splice } from './body-bytes.ts';
 import type { JsonObject } from './json-value.ts';
 import { boundaryOf, type FormPart, scanForm } from './multipart-scan.ts';
 import type { RequestBody } from './request-body.ts';
@@ -9,38 +10,39 @@ import type { RequestBody } from './request-body.ts';
  * bytes are what is forwarded, under the client's own `Content-Type`.
  */
 export class FormBody implements RequestBody {
-  readonly bytes: Buffer;
   readonly length: number;
   readonly contentType: string;
   readonly model: string;
   /** What a form asks to be streamed passes through as it comes. */
   readonly stream: boolean = false;
+  readonly #bytes: BodyBytes;
   readonly #parts: readonly FormPart[];
   readonly #modelAt: FormPart;
 
-  private constructor(bytes: Buffer, contentType: string, parts: readonly FormPart[]) {
-    this.bytes = bytes;
+  private constructor(bytes: BodyBytes, contentType: string, parts: readonly FormPart[]) {
+    this.#bytes = bytes;
     this.length = bytes.length;
     this.contentType = contentType;
     this.#parts = parts;
     this.#modelAt = modelPart(parts);
-    this.model = readModel(bytes, this.#modelAt);
+    this.model = readModel(bytes.whole, this.#modelAt);
   }
 
   /**
    * @throws GatewayError `unsupported_media_type`, and `invalid_request` for forms that two readers may take
    * differently and for those without one usable `model`
    */
-  static parse(bytes: Buffer, contentType: string): FormBody {
-    return new FormBody(bytes, contentType, scanForm(bytes, boundaryOf(contentType)));
+  static parse(bytes: BodyBytes, contentType: string): FormBody {
+    return new FormBody(bytes, contentType, scanForm(bytes.whole, boundaryOf(contentType)));
   }
 
   /** The fields that are text, by name; a name that comes several times has a list. Files are not among them. */
   get json(): JsonObject {
+    const { whole } = this.#bytes;
     const fields = new Map<string, unknown>();
     for (const part of this.#parts) {
       if (part.isFile) continue;
-      const value = this.bytes.toString('utf8', part.start, part.end);
+      const value = whole.toString('utf8', part.start, part.end);
       const before = fields.get(part.name);
       if (before === undefined) fields.set(part.name, value);
       else fields.set(part.name, Object.freeze(Array.isArray(before) ? [...before, value] : [before, value]));
@@ -53,9 +55,16 @@ export class FormBody implements RequestBody {
   }
 
   withModel(model: string): readonly Buffer[] {
-    if (model === this.model) return [this.bytes];
-    const { start, end } = this.#modelAt;
-    return [this.bytes.subarray(0, start), Buffer.from(model), this.bytes.subarray(end)];
+    const pieces = this.#bytes.lend();
+    return model === this.model ? pieces : splice(pieces, this.#modelAt, Buffer.from(model));
+  }
+
+  onSent(): void {
+    this.#bytes.takeBack();
+  }
+
+  release(): void {
+    this.#bytes.release();
   }
 }
 

@@ -1,3 +1,5 @@
+import type { ScannableBytes } from './scan-memory.ts';
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
@@ -11,24 +13,24 @@ const PLUS = 0x2b;
 const POINT = 0x2e;
 const ZERO = 0x30;
 const NINE = 0x39;
-/** `E` and `e` differ in this bit alone. */
+/** Letters in ASCII differ from their lower case in this bit alone. */
 const LOWER = 0x20;
 const E = 0x65;
 const LITERALS: ReadonlyMap<number, string> = new Map(
   ['true', 'false', 'null'].map((word) => [word.charCodeAt(0), word]),
 );
 
-/** One member of the outermost object. Its key is decoded when it is read: few are. */
+/** One member of the outermost object. Its key and value are decoded when they are read: few are. */
 export class Member {
-  readonly #latin1: string;
+  readonly #bytes: Buffer;
   readonly #keySpan: KeySpan;
   /** First byte of the value. */
   readonly start: number;
   /** The byte after the value's last. */
   readonly end: number;
 
-  constructor(latin1: string, keySpan: KeySpan, start: number, end: number) {
-    this.#latin1 = latin1;
+  constructor(bytes: Buffer, keySpan: KeySpan, start: number, end: number) {
+    this.#bytes = bytes;
     this.#keySpan = keySpan;
     this.start = start;
     this.end = end;
@@ -36,24 +38,24 @@ export class Member {
 
   get key(): string {
     const { decoded, start, end } = this.#keySpan;
-    return decoded ?? fromUtf8(this.#latin1.slice(start, end));
+    return decoded ?? this.#bytes.toString('utf8', start, end);
   }
 
   /** The value as it is written. */
   get text(): string {
-    return fromUtf8(this.#latin1.slice(this.start, this.end));
+    return this.#bytes.toString('utf8', this.start, this.end);
   }
 
-  /** False for a key that is none of `length` ASCII characters, in whichever case: told without decoding it. */
-  mayHaveLength(length: number): boolean {
+  /** True for the key `name`, in whichever case. @param name letters of ASCII in lower case */
+  isCalled(name: string): boolean {
     const { decoded, start, end } = this.#keySpan;
-    return (decoded?.length ?? end - start) === length;
+    if (decoded !== null) return decoded.toLowerCase() === name;
+    if (end - start !== name.length) return false;
+    for (let at = 0; at < name.length; at++) {
+      if (((this.#bytes[start + at] ?? 0) | LOWER) !== name.charCodeAt(at)) return false;
+    }
+    return true;
   }
-}
-
-/** The text whose UTF-8 is given with each byte as a character of its own. Nearly all is ASCII, which is the same. */
-function fromUtf8(bytes: string): string {
-  return /[\x80-\xff]/.test(bytes) ? Buffer.from(bytes, 'latin1').toString() : bytes;
 }
 
 /** Where a key stands, without its quotes. */
@@ -64,8 +66,10 @@ interface KeySpan {
   readonly decoded: string | null;
 }
 
-/** Where things are in the bytes of a JSON object. */
+/** Where things are in the bytes of a JSON object. It is valid as long as the bytes are. */
 export interface JsonMap {
+  /** The byte behind the brace that opens the object. */
+  readonly openedAt: number;
   /** The outermost object's members in order, repeated keys included. */
   readonly members: readonly Member[];
   /** Members of all objects at every depth, repeated keys included. */
@@ -79,51 +83,52 @@ export class JsonScanError extends Error {
 
 /**
  * Maps the bytes of a JSON object without making anything of its values: the grammar is checked (RFC 8259), but for
- * what stands within strings, which are jumped over with a native search. A long prompt costs next to nothing that
+ * what stands within strings, which are jumped over with a search in WebAssembly. A long prompt costs next to nothing that
  * way. Invalid escapes and control characters in strings are left to whoever reads them.
  *
  * The map tells what a parsed object no longer does: where a value stands, and whether a key was written twice, which
  * two parsers may read differently.
  *
- * It reads a text in which each byte is a character: to look at one, or to search for the next quote, costs V8 a fraction
- * of the same on a buffer.
- *
- * @param latin1 the bytes as such a text
  * @param maxDepth levels of nesting; 1 is a flat object
  * @throws JsonScanError for anything else than one object, nested no deeper than that
  */
-export function mapJsonObject(latin1: string, maxDepth: number): JsonMap {
-  return new JsonMapper(latin1, maxDepth).map();
+export function mapJsonObject(bytes: ScannableBytes, maxDepth: number): JsonMap {
+  return new JsonMapper(bytes, maxDepth).map();
 }
 
 /** Recursive descent; the depth is bounded, and so is the stack. */
 class JsonMapper {
-  readonly #text: string;
+  readonly #source: ScannableBytes;
+  /** With a zero behind the last, which is no part of any JSON. */
+  readonly #bytes: Buffer;
+  readonly #length: number;
   readonly #maxDepth: number;
   readonly #members: Member[] = [];
   #at = 0;
   #depth = 0;
   #memberCount = 0;
 
-  constructor(latin1: string, maxDepth: number) {
-    this.#text = latin1;
+  constructor(source: ScannableBytes, maxDepth: number) {
+    this.#source = source;
+    this.#bytes = source.withZero;
+    this.#length = source.length;
     this.#maxDepth = maxDepth;
   }
 
   map(): JsonMap {
     if (this.#peek() !== OPEN_BRACE) throw new JsonScanError('expected an object');
+    const openedAt = this.#at + 1;
     this.#object();
     this.#peek();
-    if (this.#at < this.#text.length) throw malformed();
-    return { members: this.#members, memberCount: this.#memberCount };
+    if (this.#at !== this.#length) throw malformed();
+    return { openedAt, members: this.#members, memberCount: this.#memberCount };
   }
 
-  /** The next byte that is no white space; `NaN` at the end. */
+  /** The next byte that is no white space; zero at the end. */
   #peek(): number {
-    let byte = this.#text.charCodeAt(this.#at);
-    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)
-      byte = this.#text.charCodeAt(++this.#at);
-    return byte;
+    let byte = this.#bytes[this.#at];
+    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = this.#bytes[++this.#at];
+    return byte as number;
   }
 
   #value(): void {
@@ -161,7 +166,7 @@ class JsonMapper {
     this.#peek();
     const start = this.#at;
     this.#value();
-    if (key !== null) this.#members.push(new Member(this.#text, key, start, this.#at));
+    if (key !== null) this.#members.push(new Member(this.#bytes, key, start, this.#at));
   }
 
   #array(): void {
@@ -192,65 +197,60 @@ class JsonMapper {
     this.#depth--;
   }
 
-  /** Keys are short: looking at each byte is faster than a native search. */
+  /** Keys are short: looking at each byte here is faster than a search. */
   #key(): KeySpan {
     const start = this.#at + 1;
     let end = start;
     let isEscaped = false;
-    for (let byte = this.#text.charCodeAt(end); byte !== QUOTE; byte = this.#text.charCodeAt(++end)) {
-      if (end >= this.#text.length) throw malformed();
+    for (let byte = this.#bytes[end]; byte !== QUOTE; byte = this.#bytes[++end]) {
+      if (end >= this.#length) throw malformed();
       if (byte !== BACKSLASH) continue;
       isEscaped = true;
       end++;
     }
+    if (end >= this.#length) throw malformed();
     this.#at = end + 1;
-    return { start, end, decoded: isEscaped ? unescaped(fromUtf8(this.#text.slice(start, end))) : null };
+    return { start, end, decoded: isEscaped ? unescaped(this.#bytes.toString('utf8', start, end)) : null };
   }
 
   #string(): void {
-    let quote = this.#text.indexOf('"', this.#at + 1);
-    while (isEscaped(this.#text, quote)) quote = this.#text.indexOf('"', quote + 1);
-    if (quote === -1) throw malformed();
-    this.#at = quote + 1;
+    const end = this.#source.endOfString(this.#at + 1);
+    if (end === -1) throw malformed();
+    this.#at = end;
   }
 
   #number(): void {
-    if (this.#text.charCodeAt(this.#at) === MINUS) this.#at++;
-    if (this.#text.charCodeAt(this.#at) === ZERO) this.#at++;
+    if (this.#bytes[this.#at] === MINUS) this.#at++;
+    if (this.#bytes[this.#at] === ZERO) this.#at++;
     else this.#digits();
-    if (this.#text.charCodeAt(this.#at) === POINT) {
+    if (this.#bytes[this.#at] === POINT) {
       this.#at++;
       this.#digits();
     }
-    if ((this.#text.charCodeAt(this.#at) | LOWER) === E) {
+    if (((this.#bytes[this.#at] as number) | LOWER) === E) {
       this.#at++;
-      const sign = this.#text.charCodeAt(this.#at);
+      const sign = this.#bytes[this.#at];
       if (sign === PLUS || sign === MINUS) this.#at++;
       this.#digits();
     }
   }
 
   #digits(): void {
-    if (!isDigit(this.#text.charCodeAt(this.#at))) throw malformed();
-    while (isDigit(this.#text.charCodeAt(this.#at))) this.#at++;
+    if (!isDigit(this.#bytes[this.#at])) throw malformed();
+    while (isDigit(this.#bytes[this.#at])) this.#at++;
   }
 
   #literal(first: number): void {
     const word = LITERALS.get(first);
-    if (word === undefined || !this.#text.startsWith(word, this.#at)) throw malformed();
-    this.#at += word.length;
+    if (word === undefined) throw malformed();
+    for (let letter = 0; letter < word.length; letter++, this.#at++) {
+      if (this.#bytes[this.#at] !== word.charCodeAt(letter)) throw malformed();
+    }
   }
 }
 
-function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte <= NINE;
-}
-
-/** @param at of a quote, -1 for none */
-function isEscaped(text: string, at: number): boolean {
-  let backslashes = 0;
-  while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes++;
-  return backslashes % 2 === 1;
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= NINE;
 }
 
 function unescaped(text: string): string {

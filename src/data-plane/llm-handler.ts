@@ -12,8 +12,8 @@ import { Call } from './call.ts';
 import { toCallRecord } from './call-record.ts';
 import { ClientAnswer } from './client-answer.ts';
 import { deliverHookAnswer, deliverUnread, deliverWhole, isUnread } from './deliver.ts';
-import { JsonBody } from './json-body.ts';
 import type { JsonObject } from './json-value.ts';
+import { MadeBody } from './made-body.ts';
 import { assertMayUse } from './models.ts';
 import { parseRequestBody, readRequestBytes } from './request-body.ts';
 import { reserve, settle } from './reservation.ts';
@@ -86,7 +86,10 @@ export class LlmHandler {
     } catch (thrown) {
       failure = this.#fail(surface, req, answer, call, thrown);
     }
-    if (call !== null) this.#account(call, failure);
+    if (call === null) return;
+    this.#account(call, failure);
+    // Whoever is still at a call that has failed may look at its body.
+    if (failure === null && !answer.gone) call.body.release();
   }
 
   /** The client has the gateway run tools: each round is a call of its own. */
@@ -130,7 +133,7 @@ export class LlmHandler {
     pipeline: Pipeline,
     request: JsonObject,
   ): Promise<void> {
-    const call = new Call(surface, req, answer, pipeline, JsonBody.of(request, surface), this.#traceIds);
+    const call = new Call(surface, req, answer, pipeline, new MadeBody(request, surface), this.#traceIds);
     let failure: GatewayError | null = null;
     try {
       await this.#serve(call);
@@ -203,7 +206,7 @@ async function applyRequestHooks(
 ): Promise<Readonly<Record<string, unknown>> | null> {
   const before = call.request;
   const { request, response } = await onRequest(before, call.scope);
-  if (request.body !== before.body) call.body = JsonBody.of(request.body, call.surface);
+  if (request.body !== before.body) call.body = new MadeBody(request.body, call.surface);
   return response;
 }
 
@@ -212,7 +215,7 @@ async function judgeInput(call: Call, evaluateInput: NonNullable<LlmPhases['eval
   const { request } = call;
   const spans = await evaluateInput(request, call.scope);
   if (spans === undefined || spans.length === 0) return;
-  call.body = JsonBody.of(maskRequest(request.body, spans), call.surface);
+  call.body = new MadeBody(maskRequest(request.body, spans), call.surface);
 }
 
 async function deliver(call: Call, routed: Routed): Promise<void> {

@@ -1,7 +1,8 @@
 import { GatewayError } from '../errors.ts';
-import { inOne, readPieces } from '../wire/body.ts';
+import { readPieces } from '../wire/body.ts';
 import { charset, isJsonType, mediaType } from '../wire/headers.ts';
 import type { GatewayRequest } from '../wire/message.ts';
+import { BodyBytes } from './body-bytes.ts';
 import { FormBody } from './form-body.ts';
 import { JsonBody } from './json-body.ts';
 import type { JsonObject } from './json-value.ts';
@@ -20,7 +21,11 @@ export interface RequestBody {
   readonly contentType: string | null;
   readonly model: string;
   readonly stream: boolean;
-  /** The body as plugins see it. */
+  /**
+   * The body as plugins see it.
+   *
+   * @throws Error when it is read for the first time after {@link release}
+   */
   readonly json: JsonObject;
   /**
    * {@link json} for those who judge it, deeply frozen.
@@ -28,8 +33,15 @@ export interface RequestBody {
    * @throws GatewayError `invalid_json`, when two readers may take the body differently
    */
   guarded(): JsonObject;
-  /** The bytes, in pieces, with another model's name in them, and nothing else changed. */
+  /**
+   * The bytes, in pieces, with another model's name in them, and nothing else changed. They are lent until
+   * {@link onSent}; bytes that never come back are left to the garbage collector.
+   */
   withModel(model: string): readonly Buffer[];
+  /** What {@link withModel} has given is written, and nobody reads it any more. */
+  onSent(): void;
+  /** The call has come to its end: bytes that are not lent are freed. */
+  release(): void;
 }
 
 /**
@@ -53,7 +65,7 @@ export function readRequestBytes(
 /**
  * Reads what {@link readRequestBytes} has brought.
  *
- * @param memory for bodies that came in several pieces
+ * @param memory where it is looked at
  * @throws GatewayError those of {@link JsonBody.parse} and {@link FormBody.parse}
  */
 export function parseRequestBody(
@@ -62,9 +74,11 @@ export function parseRequestBody(
   surface: Surface,
   memory: ScanMemory,
 ): RequestBody {
+  // Whoever has had the request in hand may hold on to what has come of it.
+  const bytes = new BodyBytes(pieces, !req.isShared);
   return surface.request === 'multipart'
-    ? FormBody.parse(inOne(pieces), req.headers['content-type'] ?? '')
-    : JsonBody.parse(pieces, surface, memory);
+    ? FormBody.parse(bytes, req.headers['content-type'] ?? '')
+    : JsonBody.parse(bytes, surface, memory);
 }
 
 function readForm(req: GatewayRequest, limit: number): readonly Buffer[] | Promise<readonly Buffer[]> {

@@ -150,7 +150,10 @@ export class Dispatcher {
   ): Promise<void> {
     // Asked before it runs: what has been authenticated is not taken for a preflight afterwards, and the reverse.
     const isEarly = isPreflight(req);
-    if (middleware !== null) await runHandler(middleware.handle, req, res);
+    if (middleware !== null) {
+      req.isShared = true;
+      await runHandler(middleware.handle, req, res);
+    }
     req.timeline?.mark('middleware');
     if (res.writableEnded) return;
     const path = pathOf(req.url ?? '/');

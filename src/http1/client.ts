@@ -57,10 +57,11 @@ export class Http1Client implements ConnectionOwner {
    *
    * @throws Http1Error `HTTP1_INVALID_REQUEST`, before the handler has heard of it
    */
-  dispatch({ head, headers, body, idleMs }: ClientRequest, handler: ResponseHandler): void {
+  dispatch({ head, headers, body, idleMs, lender = null }: ClientRequest, handler: ResponseHandler): void {
     const pieces = Buffer.isBuffer(body) ? [body] : body;
     const length = lengthOf(pieces);
-    const exchange = new Exchange(completeHead(head, headers, length), pieces, length, idleMs, handler);
+    const text = completeHead(head, headers, length);
+    const exchange = new Exchange(text, pieces, length, idleMs, handler, lender);
     handler.onRequestStart(exchange);
     if (exchange.isAborted) return;
     if (this.#isClosed)

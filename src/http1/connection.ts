@@ -147,8 +147,10 @@ export class Connection implements ResponseSink, Carrier, TurnTask {
   #complete(exchange: Exchange, isClean: boolean): void {
     this.#release();
     // A response may come before the whole request has gone: the rest of it would be read as the next one.
-    if (this.#keepsAlive && isClean && this.#socket.writableLength === 0 && !this.isClosed) this.#free();
+    const isSent = this.#socket.writableLength === 0;
+    if (this.#keepsAlive && isClean && isSent && !this.isClosed) this.#free();
     else this.#socket.destroy();
+    if (isSent) exchange.lender?.onSent();
     tellEnd(exchange);
   }
 

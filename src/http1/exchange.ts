@@ -1,4 +1,4 @@
-import type { ResponseController, ResponseHandler } from './types.ts';
+import type { BodyLender, ResponseController, ResponseHandler } from './types.ts';
 
 /** The connection, as far as an exchange needs it. */
 export interface Carrier {
@@ -16,6 +16,7 @@ export class Exchange implements ResponseController {
   readonly length: number;
   readonly idleMs: number;
   readonly handler: ResponseHandler;
+  readonly lender: BodyLender | null;
   /** `null` before the exchange is sent, and when it is over. */
   carrier: Carrier | null = null;
   isAborted = false;
@@ -26,12 +27,14 @@ export class Exchange implements ResponseController {
     length: number,
     idleMs: number,
     handler: ResponseHandler,
+    lender: BodyLender | null,
   ) {
     this.head = head;
     this.body = body;
     this.length = length;
     this.idleMs = idleMs;
     this.handler = handler;
+    this.lender = lender;
   }
 
   pause(): void {

@@ -24,6 +24,15 @@ export interface ResponseHandler {
   onResponseError(controller: ResponseController, error: Error): void;
 }
 
+/** Whoever keeps the bytes of a body until they are sent. */
+export interface BodyLender {
+  /**
+   * The body is written, and not looked at any more. Called once, before the response has come to its end; never when
+   * the exchange fails before.
+   */
+  onSent(): void;
+}
+
 /** A POST request. */
 export interface ClientRequest {
   /** Fields that are the same for every request; made once by `requestHead`. */
@@ -32,6 +41,8 @@ export interface ClientRequest {
   readonly headers: readonly string[];
   /** In one piece or several, which are sent one behind the other. */
   readonly body: Buffer | readonly Buffer[];
+  /** Whose bytes they are. `null`: nobody wants to know. */
+  readonly lender?: BodyLender | null;
   /** Longest silence within the response's body. Milliseconds. */
   readonly idleMs: number;
 }

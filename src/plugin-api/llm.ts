@@ -28,7 +28,12 @@ export interface LlmRequest {
   readonly model: string;
   /** True when the client wants an SSE stream. */
   readonly stream: boolean;
-  /** The client's JSON body, in the surface's own shape. */
+  /**
+   * The client's JSON body, in the surface's own shape.
+   *
+   * For strategies and providers it is parsed when it is first looked at. That has to be while the call runs: its bytes
+   * are freed then, and a first look afterwards throws. What has been looked at stays.
+   */
   readonly body: Readonly<Record<string, unknown>>;
   /**
    * All texts of the body, joined by line feeds: every string in it but names, ids, types and files in base64. Put

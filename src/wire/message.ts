@@ -18,6 +18,8 @@ export class GatewayRequest extends IncomingMessage {
   receivedAt: number = 0;
   /** Where its time goes; `null` when nobody wants to know. */
   timeline: Timeline | null = null;
+  /** A middleware has had it in hand, and may hold on to it and to the pieces of its body. */
+  isShared: boolean = false;
   /** What calls into plugins know of it; `null` before the first of them can be made. */
   requestScope: RequestScope | null = null;
   /** The body as a middleware left it (Express's convention); `undefined` while nobody has read it. */

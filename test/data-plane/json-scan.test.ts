@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { JsonScanError, mapJsonObject } from '../../src/data-plane/json-scan.ts';
+import { BodyBytes } from '../../src/data-plane/body-bytes.ts';
+import { type JsonMap, JsonScanError, mapJsonObject } from '../../src/data-plane/json-scan.ts';
+import { ScanMemory } from '../../src/data-plane/scan-memory.ts';
 
 describe('mapJsonObject', () => {
   it('finds the members of the outermost object and nothing of inner ones', () => {
     const text = '{ "a" : {"model":"inner"} , "model":"outer","b":[{"model":1}]}';
-    const { members } = mapJsonObject(latin1(text), 256);
+    const { members } = map(text);
     assert.deepEqual(
       members.map(({ key, start, end }) => [key, text.slice(start, end)]),
       [
@@ -18,12 +20,12 @@ describe('mapJsonObject', () => {
   });
 
   it('reads escapes in keys', () => {
-    const { members } = mapJsonObject(latin1('{"mod\\u0065l":"x"}'), 256);
+    const { members } = map('{"mod\\u0065l":"x"}');
     assert.equal(members[0]?.key, 'model');
   });
 
   it('is not misled by quotes and brackets in strings', () => {
-    const { members } = mapJsonObject(latin1('{"a":"\\\\","b":"\\"}{[,:","c":"]"}'), 256);
+    const { members } = map('{"a":"\\\\","b":"\\"}{[,:","c":"]"}');
     assert.deepEqual(
       members.map(({ key }) => key),
       ['a', 'b', 'c'],
@@ -31,15 +33,15 @@ describe('mapJsonObject', () => {
   });
 
   it('lists repeated keys and counts members at every depth', () => {
-    const map = mapJsonObject(latin1('{"a":1,"a":[{"b":1,"b":2}]}'), 256);
-    assert.equal(map.members.length, 2);
-    assert.equal(map.memberCount, 4);
+    const found = map('{"a":1,"a":[{"b":1,"b":2}]}');
+    assert.equal(found.members.length, 2);
+    assert.equal(found.memberCount, 4);
   });
 
   it('refuses what is nested deeper than it may be', () => {
     const text = '{"a":[{"b":1}]}';
-    assert.equal(mapJsonObject(latin1(text), 3).memberCount, 2);
-    assert.throws(() => mapJsonObject(latin1(text), 2), { message: 'nested deeper than 2 levels' });
+    assert.equal(map(text, 3).memberCount, 2);
+    assert.throws(() => map(text, 2), { message: 'nested deeper than 2 levels' });
   });
 
   it('refuses what JSON.parse refuses, and takes what it takes, whatever has been changed in a text', () => {
@@ -70,7 +72,7 @@ describe('mapJsonObject', () => {
     '{"\\u00":1}',
   ]) {
     it(`refuses ${JSON.stringify(text)}`, () => {
-      assert.throws(() => mapJsonObject(latin1(text), 256), JsonScanError);
+      assert.throws(() => map(text), JsonScanError);
     });
   }
 
@@ -79,23 +81,25 @@ describe('mapJsonObject', () => {
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), writing(), (value, write) => {
         const written = write(value);
         const bytes = Buffer.from(written);
-        const map = mapJsonObject(latin1(written), 256);
-        const read = map.members.map((member) => [member.key, JSON.parse(member.text)]);
+        const found = map(written);
+        const read = found.members.map((member) => [member.key, JSON.parse(member.text)]);
         assert.deepEqual(read, Object.entries(JSON.parse(written)));
         assert.deepEqual(
-          map.members.map(({ start, end }) => bytes.toString('utf8', start, end)),
-          map.members.map(({ text }) => text),
+          found.members.map(({ start, end }) => bytes.toString('utf8', start, end)),
+          found.members.map(({ text }) => text),
         );
-        assert.equal(map.memberCount, countMembers(JSON.parse(written)));
+        assert.equal(found.memberCount, countMembers(JSON.parse(written)));
       }),
       { numRuns: 500 },
     );
   });
 });
 
-/** Each byte as a character of its own. */
-function latin1(text: string): string {
-  return Buffer.from(text).toString('latin1');
+/** One memory for all: what a text finds is not to depend on the ones before it. */
+const memory = new ScanMemory();
+
+function map(text: string, maxDepth = 256): JsonMap {
+  return mapJsonObject(memory.gather(new BodyBytes([Buffer.from(text)], true)), maxDepth);
 }
 
 /** Takes a character out of a text, or puts one in. */
@@ -112,7 +116,7 @@ function edit(): fc.Arbitrary<(text: string) => string> {
 
 function isMapped(text: string): boolean {
   try {
-    mapJsonObject(latin1(text), 256);
+    map(text);
     return true;
   } catch (error) {
     assert.ok(error instanceof JsonScanError);

@@ -4,7 +4,12 @@ import type { TestContext } from 'node:test';
 import { EndOfTurn } from '../../src/end-of-turn.ts';
 import { Http1Client } from '../../src/http1/client.ts';
 import { requestHead } from '../../src/http1/request-head.ts';
-import type { ResponseController, ResponseHandler, ResponseHeaders } from '../../src/http1/types.ts';
+import type {
+  BodyLender,
+  ResponseController,
+  ResponseHandler,
+  ResponseHeaders,
+} from '../../src/http1/types.ts';
 
 /** What became of one request. */
 export interface Outcome {
@@ -82,12 +87,13 @@ export interface Asked {
   readonly body?: Buffer;
   readonly headers?: readonly string[];
   readonly idleMs?: number;
+  readonly lender?: BodyLender;
 }
 
 /** Sends a request to `/ask`; the handler hears of it. */
 export function dispatch(client: Http1Client, handler: ResponseHandler, asked: Asked = {}): void {
-  const { body = Buffer.from('{}'), headers = [], idleMs = 5_000 } = asked;
-  client.dispatch({ head: requestHead('/ask', 'upstream.test', []), headers, body, idleMs }, handler);
+  const { body = Buffer.from('{}'), headers = [], idleMs = 5_000, lender = null } = asked;
+  client.dispatch({ head: requestHead('/ask', 'upstream.test', []), headers, body, idleMs, lender }, handler);
 }
 
 /** Sends a request and waits for what becomes of it. */

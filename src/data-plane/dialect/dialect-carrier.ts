@@ -1,5 +1,5 @@
 import { toClientError } from '../../wire/error-response.ts';
-import { JsonBody } from '../json-body.ts';
+import { MadeBody } from '../made-body.ts';
 import { UpstreamFailure } from '../upstream/failure.ts';
 import type { AnswerHandler, Upstream, UpstreamCall } from '../upstream/upstream.ts';
 import { answerContext, type Carrier } from './carrier.ts';
@@ -53,12 +53,12 @@ export class DialectCarrier implements Carrier {
   }
 
   /** The request in the upstream's dialect. */
-  #translate({ body }: UpstreamCall, { fields, prompt, read }: ClientDialect): JsonBody {
+  #translate({ body }: UpstreamCall, { fields, prompt, read }: ClientDialect): MadeBody {
     assertFields(body.json, fields);
     const options = read(body.json);
     assertCarried(options, this.#target.carriage, fields, prompt);
     const json = this.#target.toRequest(options, this.#model, body.stream, fields);
-    return JsonBody.of(json, this.#target.surface);
+    return new MadeBody(json, this.#target.surface);
   }
 }
 

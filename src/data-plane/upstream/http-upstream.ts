@@ -57,6 +57,7 @@ export class HttpUpstream implements Upstream {
       head: heads.get(surface.name) as string,
       headers: this.#headersOf(call),
       body: body.withModel(this.#model),
+      lender: body,
       idleMs: deadlinesFor(call, this.#timeouts).idleMs,
     };
     try {
