@@ -63,56 +63,86 @@ export class AutomatonBuilder {
   }
 }
 
-/** A pair of states that one text can reach, with the text's last character. */
+/** The texts that both automata accept. Has at most the product of their sizes. */
+export function intersect(a: Automaton, b: Automaton): Automaton {
+  const states: State[] = [];
+  const pairs: { readonly a: number; readonly b: number }[] = [];
+  const known = new Map<number, number>();
+  const stateOf = (left: number, right: number): number => {
+    const id = right * a.states.length + left;
+    let state = known.get(id);
+    if (state === undefined) {
+      state = states.push({ edges: [], free: [] }) - 1;
+      pairs.push({ a: left, b: right });
+      known.set(id, state);
+    }
+    return state;
+  };
+  const start = stateOf(a.start, b.start);
+  const end = stateOf(a.end, b.end);
+  for (let index = 0; index < states.length; index++) {
+    const [state, pair] = [states[index], pairs[index]];
+    const [left, right] = [a.states[pair?.a ?? -1], b.states[pair?.b ?? -1]];
+    if (state === undefined || pair === undefined || left === undefined || right === undefined) continue;
+    for (const to of left.free) state.free.push(stateOf(to, pair.b));
+    for (const to of right.free) state.free.push(stateOf(pair.a, to));
+    for (const one of left.edges) {
+      for (const other of right.edges) {
+        const reads = readByBoth(one.reads, other.reads);
+        if (reads !== null) state.edges.push({ reads, to: stateOf(one.to, other.to) });
+      }
+    }
+  }
+  return { states, start, end };
+}
+
+/** A state, and how a text reaches it: its last character, and where it was before. */
 interface Reached {
-  readonly a: number;
-  readonly b: number;
+  readonly state: number;
   readonly read: string;
   readonly from: Reached | null;
 }
 
-/**
- * A shortest text that both automata accept, or `null`: the product of the two, searched breadth first. Takes at most
- * the product of their sizes.
- */
-export function findCommonText(a: Automaton, b: Automaton): string | null {
-  const queue: Reached[] = [{ a: a.start, b: b.start, read: '', from: null }];
-  const seen = new Set<number>([pairId(a, a.start, b.start)]);
-  const visit = (next: Reached): void => {
-    const id = pairId(a, next.a, next.b);
-    if (seen.has(id)) return;
-    seen.add(id);
-    queue.push(next);
-  };
-  for (let head = 0; head < queue.length; head++) {
-    const pair = queue[head];
-    if (pair === undefined) break;
-    if (pair.a === a.end && pair.b === b.end) return spell(pair);
-    for (const next of follow(pair, a.states[pair.a], b.states[pair.b])) visit(next);
+/** One of the shortest texts that an automaton accepts, or `null` when it accepts none: a search breadth first. */
+export function findText(automaton: Automaton): string | null {
+  const seen = new Set<number>([automaton.start]);
+  let reached: readonly Reached[] = [{ state: automaton.start, read: '', from: null }];
+  while (reached.length > 0) {
+    const all = withoutReading(automaton, reached, seen);
+    const last = all.find(({ state }) => state === automaton.end);
+    if (last !== undefined) return spell(last);
+    const next: Reached[] = [];
+    for (const from of all) {
+      for (const { reads, to } of automaton.states[from.state]?.edges ?? []) {
+        if (seen.has(to)) continue;
+        seen.add(to);
+        next.push({ state: to, read: typeof reads === 'object' ? reads.character : 'x', from });
+      }
+    }
+    reached = next;
   }
   return null;
 }
 
-function pairId(automaton: Automaton, a: number, b: number): number {
-  return b * automaton.states.length + a;
-}
-
-function* follow(pair: Reached, a: State | undefined, b: State | undefined): Generator<Reached> {
-  if (a === undefined || b === undefined) return;
-  for (const to of a.free) yield { a: to, b: pair.b, read: '', from: pair };
-  for (const to of b.free) yield { a: pair.a, b: to, read: '', from: pair };
-  for (const left of a.edges) {
-    for (const right of b.edges) {
-      const read = commonCharacter(left.reads, right.reads);
-      if (read !== null) yield { a: left.to, b: right.to, read, from: pair };
+/** These states, and all that are reached from them without reading. */
+function withoutReading(automaton: Automaton, reached: readonly Reached[], seen: Set<number>): Reached[] {
+  const all = [...reached];
+  for (let index = 0; index < all.length; index++) {
+    const from = all[index];
+    if (from === undefined) break;
+    for (const state of automaton.states[from.state]?.free ?? []) {
+      if (seen.has(state)) continue;
+      seen.add(state);
+      all.push({ state, read: '', from });
     }
   }
+  return all;
 }
 
-function commonCharacter(a: Reads, b: Reads): string | null {
-  if (typeof a === 'object') return accepts(b, a.character) ? a.character : null;
-  if (typeof b === 'object') return accepts(a, b.character) ? b.character : null;
-  return 'x';
+function readByBoth(a: Reads, b: Reads): Reads | null {
+  if (typeof a === 'object') return accepts(b, a.character) ? a : null;
+  if (typeof b === 'object') return accepts(a, b.character) ? b : null;
+  return a === 'any' ? b : a;
 }
 
 function accepts(reads: Reads, character: string): boolean {

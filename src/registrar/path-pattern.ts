@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { PluginLoadError } from '../errors.ts';
-import { type Automaton, AutomatonBuilder, findCommonText } from './path-automaton.ts';
+import { type Automaton, AutomatonBuilder, findText, intersect } from './path-automaton.ts';
 
 /** A token of path-to-regexp 8. */
 type Token =
@@ -22,7 +22,7 @@ export interface PathPattern {
   /** As written. */
   readonly path: string;
   readonly kind: PatternKind;
-  /** The request paths that it matches. */
+  /** The request paths that it matches: texts that begin with `/`. */
   readonly automaton: Automaton;
 }
 
@@ -47,8 +47,8 @@ export function parsePattern(path: string, kind: PatternKind): PathPattern {
   let end = addTokens(builder, builder.start, tokens);
   end = builder.optional(end, (state) => builder.text(state, '/'));
   if (kind === 'mount') end = builder.optional(end, (state) => addSubtree(builder, path, state));
-  const automaton = builder.build(end);
-  if (findCommonText(automaton, EVERY_PATH) === null) {
+  const automaton = intersect(builder.build(end), EVERY_PATH);
+  if (findText(automaton) === null) {
     throw new PluginLoadError(
       `the path ${JSON.stringify(path)} can match no request: it has to begin with "/"`,
     );
@@ -58,7 +58,7 @@ export function parsePattern(path: string, kind: PatternKind): PathPattern {
 
 /** A request path that both patterns match, or `null` when there is none. */
 export function findOverlap(a: PathPattern, b: PathPattern): string | null {
-  return findCommonText(a.automaton, b.automaton);
+  return findText(intersect(a.automaton, b.automaton));
 }
 
 /**

@@ -122,6 +122,15 @@ describe('two paths', () => {
     );
   });
 
+  it('overlap in what a request can have for a path alone', () => {
+    const overlap = (a: string, b: string): string | null =>
+      findOverlap(parsePattern(a, 'route'), parsePattern(b, 'route'));
+    assert.equal(overlap('//', '//'), '/');
+    assert.equal(overlap('', '{/x}'), '/');
+    // Both would match `x/a`, which is no path.
+    assert.equal(overlap('{x/a}{/b}', '{x}/a'), null);
+  });
+
   it('are compared in a moment, however many optional parts they have', () => {
     const optional = '{/a}'.repeat(8);
     assert.equal(patternsOverlap(`/x${optional}/end`, `/x${optional}/:last`), true);
