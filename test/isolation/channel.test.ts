@@ -8,6 +8,34 @@ import { channelAndPipe, channelPair } from './channel-pair.ts';
 /** The window and a chunk, as src/isolation/channel/streams.ts has them. */
 const MOST_AHEAD_BYTES = 262_144 + 65_536;
 
+describe('who waits for answers', () => {
+  test('is told of each call, and of its end: answered, failed or given up', async () => {
+    const told: string[] = [];
+    const { near } = channelPair({
+      near: {
+        answers: {
+          begin: (call) => told.push(`begin ${call}`),
+          end: (call) => told.push(`end ${call}`),
+        },
+      },
+      far: {
+        serve: (method) => {
+          if (method === 'fails') throw new Error('no');
+          return method === 'slow' ? new Promise(() => undefined) : 'done';
+        },
+      },
+    });
+    await near.call('quick', null);
+    await assert.rejects(near.call('fails', null), { message: 'no' });
+    const giveUp = new AbortController();
+    const slow = near.call('slow', null, { signal: giveUp.signal });
+    near.notify('unheard', null);
+    giveUp.abort(new Error('enough'));
+    await assert.rejects(slow, { message: 'enough' });
+    assert.deepEqual(told, ['begin 1', 'end 1', 'begin 2', 'end 2', 'begin 3', 'end 3']);
+  });
+});
+
 describe('late answers', () => {
   test('a call that was given up is told so, and its answer and its events are discarded', async () => {
     const answer = Promise.withResolvers<string>();

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { toError } from '../../errors.ts';
+import type { AnswerWait } from './busy-poll.ts';
 import { packError, parseError, unpackError } from './errors.ts';
 import { FRAME, type Frame, RubbishError } from './frames.ts';
 import { Intake } from './intake.ts';
@@ -33,6 +34,8 @@ export interface ChannelOptions {
   readonly hear: (notice: string, params: unknown) => void;
   /** The other end is gone, or has sent what nobody sends who means well. The channel has to be broken then. */
   readonly onLost: (reason: Error) => void;
+  /** Told of the calls to the other end. Default: nobody, the loop sleeps until an answer comes. */
+  readonly answers?: AnswerWait | undefined;
 }
 
 export interface CallOptions {
@@ -116,6 +119,7 @@ export class Channel {
     this.#outbox.say(
       caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
     );
+    this.#options.answers?.begin(id);
     // Not a literal in the object: V8 would keep what it sees. See docs/performance.md, "What was found".
     const giveUp = (reason: Error): void => this.#giveUp(id, reason);
     return { result: promise, giveUp };
@@ -166,6 +170,7 @@ export class Channel {
   #giveUp(id: number, reason: Error): void {
     const pending = this.#pending.take(id);
     if (pending === undefined) return;
+    this.#options.answers?.end(id);
     this.#outbox.say({ a: id });
     pending.reject(reason);
   }
@@ -187,6 +192,7 @@ export class Channel {
 
   #onResult(id: number, { p, x }: Message): void {
     const pending = this.#pending.take(id);
+    this.#options.answers?.end(id);
     // The caller gave up: a late answer is discarded.
     if (pending === undefined) {
       this.#countFrame();

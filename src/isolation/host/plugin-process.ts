@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
+import { BusyPoll } from '../channel/busy-poll.ts';
 import { Channel, type ChannelOptions } from '../channel/channel.ts';
 import { RubbishError } from '../channel/frames.ts';
 import { giveWay } from './priority.ts';
@@ -79,6 +81,8 @@ export class PluginProcess {
       serve,
       hear,
       onLost: (reason) => this.#onLost(reason),
+      // On a single core the plugin would wait for the one who polls for its answer.
+      answers: availableParallelism() > 1 ? new BusyPoll() : undefined,
     });
     this.#watch = setInterval(() => this.#check(), CHECK_MS);
     this.#watch.unref();
