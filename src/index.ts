@@ -5,7 +5,6 @@
  * @packageDocumentation
  */
 import { loadDotenv } from './cli/dotenv.ts';
-import { letHeapGrow } from './cli/heap-growth.ts';
 
 const NEEDED_MAJOR = 26;
 
@@ -18,7 +17,6 @@ if (Number.parseInt(process.versions.node, 10) < NEEDED_MAJOR) {
 
 const mainAt = performance.now();
 const cwd = process.cwd();
-letHeapGrow(process.execArgv);
 loadDotenv(cwd, process.env);
 // Imported late: older versions of Node.js lack modules that are needed, and would only say that.
 const { run } = await import('./cli/run.ts');

@@ -15,6 +15,9 @@ const GROWTH_PERCENT = 300;
  * which stay alive while they last, brought a full collection on itself: some 40 ms in which no first byte leaves. The
  * limits of the heap hold as before, and V8 still gives memory back when nothing happens.
  *
+ * To be called when the gateway has started: code that was compiled ahead counts for the flags that it was compiled
+ * with, and Node's own modules would have to be compiled again, for 30 ms.
+ *
  * @param execArgv the options that Node was started with: an operator's own `--heap-growing-percent` stays
  *
  * @see docs/performance.md, "The first requests are slower than raw's"

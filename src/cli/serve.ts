@@ -5,6 +5,7 @@ import { createGateway } from '../gateway.ts';
 import type { BootTimer } from '../telemetry/boot-timer.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { describeFatal, EXIT, exitCodeFor } from './exit-code.ts';
+import { letHeapGrow } from './heap-growth.ts';
 
 /** What ties a gateway to others on the same port. */
 export interface WorkerLink {
@@ -47,6 +48,7 @@ export async function serve(
   gateway
     .start()
     .then(() => {
+      letHeapGrow(process.execArgv);
       if (config.debug || log.isDebugEnabled()) logBoot(log, timer);
       link?.ready();
     })
