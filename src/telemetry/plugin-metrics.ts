@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { PluginLoadError } from '../errors.ts';
 import type { MetricLabels, MetricOptions, PluginMetrics } from '../plugin-api/metrics.ts';
 import type { MetricNames } from './metric-names.ts';
-import { SeriesBound } from './series-bound.ts';
+import { SeriesTable } from './series-table.ts';
 
 /** Metrics that one plugin may make: a name made of a user's text must not fill the memory. */
 const MAX_METRICS = 500;
@@ -23,7 +23,8 @@ interface Made {
 
 /**
  * One plugin's metrics, prefixed with its name (`my-plugin` is `llmrouter_plugin_my_plugin_…`). Wrong use throws
- * `plugin_load` or a `RangeError`, naming plugin and metric.
+ * `plugin_load` or a `RangeError`, naming plugin and metric. Counters and gauges are plain numbers, which prom-client is
+ * told when somebody scrapes.
  *
  * @param names all names of the registry; a full name that another owner has already gets a suffix
  */
@@ -53,31 +54,42 @@ export function createPluginMetrics(registry: Registry, plugin: string, names: M
   return Object.freeze<PluginMetrics>({
     counter: (name, options) =>
       once('counter', name, options, (base) => {
-        const counter = new Counter(base);
-        const series = new SeriesBound(plugin, name, base.labelNames);
+        const table = new SeriesTable(plugin, name, base.labelNames);
+        new Counter({
+          ...base,
+          collect() {
+            this.reset();
+            for (const { labels, value } of table) this.inc(labels, value);
+          },
+        });
         return Object.freeze({
           inc: (first?: Told, second?: Told) => {
-            const { labels, value } = series.sample(first, second, 1);
-            counter.inc(labels, series.positive(value));
+            const { series, value } = table.sample(first, second, 1, true);
+            table.add(series, value);
           },
         });
       }),
     gauge: (name, options) =>
       once('gauge', name, options, (base) => {
-        const gauge = new Gauge(base);
-        const series = new SeriesBound(plugin, name, base.labelNames);
+        const table = new SeriesTable(plugin, name, base.labelNames);
+        new Gauge({
+          ...base,
+          collect() {
+            for (const { labels, value } of table) this.set(labels, value);
+          },
+        });
         return Object.freeze({
           set: (first: Told, second?: Told) => {
-            const { labels, value } = series.sample(first, second);
-            gauge.set(labels, value);
+            const { series, value } = table.sample(first, second);
+            series.value = value;
           },
           inc: (first?: Told, second?: Told) => {
-            const { labels, value } = series.sample(first, second, 1);
-            gauge.inc(labels, value);
+            const { series, value } = table.sample(first, second, 1);
+            table.add(series, value);
           },
           dec: (first?: Told, second?: Told) => {
-            const { labels, value } = series.sample(first, second, 1);
-            gauge.dec(labels, value);
+            const { series, value } = table.sample(first, second, 1);
+            table.add(series, -value);
           },
         });
       }),
@@ -85,11 +97,11 @@ export function createPluginMetrics(registry: Registry, plugin: string, names: M
       const buckets = checkBuckets(plugin, name, options?.buckets);
       return once('histogram', name, options, (base) => {
         const histogram = new Histogram(buckets === undefined ? base : { ...base, buckets });
-        const series = new SeriesBound(plugin, name, base.labelNames);
+        const table = new SeriesTable(plugin, name, base.labelNames);
         return Object.freeze({
           observe: (first: Told, second?: Told) => {
-            const { labels, value } = series.sample(first, second);
-            histogram.observe(labels, value);
+            const { series, value } = table.sample(first, second);
+            histogram.observe(series.labels, value);
           },
         });
       });

@@ -169,6 +169,74 @@ describe("a plugin's metrics", () => {
     assert.ok(lines.includes('llmrouter_plugin_p_hits{user="overflow"} 200'));
   });
 
+  it('have one series for each combination of labels, whoever tells them in which order', async () => {
+    const metrics = createMetrics();
+    const options = { labelNames: ['a', 'b'] };
+    const hits = metrics.forPlugin('p').counter('hits', options);
+    hits.inc({ a: 1, b: 'x' });
+    hits.inc({ b: 'x', a: '1' });
+    hits.inc({ a: 'x', b: 1 });
+    hits.inc({ a: 1 });
+    hits.inc({ b: 1 });
+    hits.inc();
+    hits.inc({ a: '', b: '' });
+    assert.deepEqual(
+      (await scrape(metrics)).filter((line) => line.startsWith('llmrouter_plugin_p_hits')),
+      [
+        'llmrouter_plugin_p_hits{a="1",b="x"} 2',
+        'llmrouter_plugin_p_hits{a="x",b="1"} 1',
+        'llmrouter_plugin_p_hits{a="1"} 1',
+        'llmrouter_plugin_p_hits{b="1"} 1',
+        'llmrouter_plugin_p_hits 1',
+        'llmrouter_plugin_p_hits{a="",b=""} 1',
+      ],
+    );
+  });
+
+  it('put what overflows to a series that is called so by itself', async () => {
+    const metrics = createMetrics();
+    const open = metrics.forPlugin('p').gauge('open', { labelNames: ['user'] });
+    open.set({ user: 'overflow' }, 1);
+    for (let n = 1; n < 1000; n++) open.set({ user: `u${n}` }, 1);
+    open.inc({ user: 'one more' });
+    await assertShows(metrics, 'llmrouter_plugin_p_open{user="overflow"} 2');
+  });
+
+  it('stand where they stand, however often they are scraped', async () => {
+    const metrics = createMetrics();
+    const mine = metrics.forPlugin('p');
+    const hits = mine.counter('hits', { labelNames: ['a'] });
+    const open = mine.gauge('open');
+    hits.inc({ a: 1 }, 2);
+    open.set(3);
+    await scrape(metrics);
+    await assertShows(metrics, 'llmrouter_plugin_p_hits{a="1"} 2', 'llmrouter_plugin_p_open 3');
+    hits.inc({ a: 1 });
+    open.dec();
+    await assertShows(metrics, 'llmrouter_plugin_p_hits{a="1"} 3', 'llmrouter_plugin_p_open 2');
+  });
+
+  it('refuse a sum that is too large for a number, and are scraped as before', async () => {
+    const metrics = createMetrics();
+    const mine = metrics.forPlugin('p');
+    const hits = mine.counter('hits');
+    const open = mine.gauge('open');
+    for (const metric of [hits, open]) {
+      metric.inc(Number.MAX_VALUE);
+      assert.throws(() => metric.inc(Number.MAX_VALUE), RangeError);
+    }
+    const most = String(Number.MAX_VALUE);
+    await assertShows(metrics, `llmrouter_plugin_p_hits ${most}`, `llmrouter_plugin_p_open ${most}`);
+  });
+
+  it('do not show what was refused', async () => {
+    const metrics = createMetrics();
+    const hits = metrics.forPlugin('p').counter('hits', { labelNames: ['a'] });
+    assert.throws(() => hits.inc({ a: 'wrong' }, -1), RangeError);
+    assert.throws(() => hits.inc({ a: 'wrong', b: 1 }), RangeError);
+    assert.ok(!(await scrape(metrics)).some((line) => line.includes('wrong')));
+  });
+
   it('cut label values, which cannot forge a line', async () => {
     const metrics = createMetrics();
     const hits = metrics.forPlugin('p').counter('hits', { labelNames: ['user'] });
