@@ -7,6 +7,7 @@ const ROOT = join(import.meta.dirname, '..');
 
 /** Anyone may import these; they import each other only as listed. */
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
+  deadlines: [],
   'end-of-turn': [],
   errors: [],
   freeze: [],
@@ -16,10 +17,10 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   contributions: ['plugin-api'],
   wire: ['errors', 'plugin-api', 'request-scope'],
   net: ['errors', 'plugin-api'],
-  http1: ['end-of-turn'],
+  http1: ['deadlines', 'end-of-turn'],
   storage: ['errors', 'plugin-api'],
   telemetry: ['errors', 'plugin-api', 'containment'],
-  containment: ['errors', 'plugin-api', 'request-scope'],
+  containment: ['deadlines', 'errors', 'plugin-api', 'request-scope'],
 };
 
 /** The line that data takes. A stage may import the types of earlier stages, and nothing of later ones. */

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { Deadlines } from '../deadlines.ts';
 import { clientErrorStatus, GatewayError, isGatewayError, PluginTimeoutError, toError } from '../errors.ts';
 import type { RequestScope } from '../request-scope.ts';
 import { blameByStack } from './blame.ts';
-import { Deadlines } from './deadlines.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
 import { Spotlight } from './spotlight.ts';
 
@@ -184,11 +184,11 @@ export class Containment {
       let deadline = this.deadlines.set(timeoutMs, expire);
       promise.then(
         (value) => {
-          this.deadlines.cancel(deadline, timeoutMs);
+          this.deadlines.cancel(deadline);
           resolve(value);
         },
         (reason) => {
-          this.deadlines.cancel(deadline, timeoutMs);
+          this.deadlines.cancel(deadline);
           reject(reason);
         },
       );

@@ -1,8 +1,8 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Deadline } from '../deadlines.ts';
 import { GatewayError, PluginTimeoutError, toError } from '../errors.ts';
 import { scopeOf } from '../request-scope.ts';
 import { type Containment, isAnswer, isStorageFailure } from './containment.ts';
-import type { Deadline } from './deadlines.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
 
 /** What happens to a request when a plugin's handler fails before it has answered. */
@@ -193,7 +193,7 @@ class HandlerCall {
     if (this.#state !== 'running') return;
     this.#state = state;
     if (this.#onClose !== null) this.#res.off('close', this.#onClose);
-    this.#containment.deadlines.cancel(this.#deadline, this.#site.owner.callTimeoutMs);
+    this.#containment.deadlines.cancel(this.#deadline);
     this.#containment.charge(this.#site, this.#context.request, this.#started);
     this.#onSettled?.(succeeded);
   }

@@ -1,4 +1,5 @@
 import type { Logger } from 'winston';
+import { Deadlines } from '../deadlines.ts';
 import { GatewayError } from '../errors.ts';
 import type { LlmPhases } from '../pipeline/types.ts';
 import type { LlmUsage } from '../plugin-api/llm.ts';
@@ -46,6 +47,7 @@ export class Trial {
   readonly #numRetries: number;
   readonly #keepAliveMs: number;
   readonly #log: Logger;
+  readonly #timers = new Deadlines(() => performance.now());
 
   constructor({ router, numRetries, keepAliveMs, log }: TrialOptions) {
     this.#router = router;
@@ -182,6 +184,7 @@ export class Trial {
       redact: choice.upstream.redact,
       surface: call.surface,
       deadlines: deadlinesFor(call, deployment.timeouts),
+      timers: this.#timers,
       load: deployment.load,
       keepAliveMs: this.#keepAliveMs,
       sink,

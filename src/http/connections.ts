@@ -150,8 +150,9 @@ export class Connections {
   }
 
   /**
-   * Between two requests. Node's own time-out starts afresh with every byte, and the parser skips empty lines: a client
-   * that sends nothing else would be held for ever. The last request should not stay in memory either.
+   * Between two requests. Node's own time-out would cost a timer per request, and starts afresh with every byte: a
+   * client that sends nothing but empty lines, which the parser skips, would be held for ever. The last request should
+   * not stay in memory either.
    */
   #idle(connection: Connection): void {
     connection.exchange = null;

@@ -20,6 +20,8 @@ export interface HeadContext {
   readonly constants: ConstantHeaders;
   readonly stats: HttpStats;
   readonly connections: Connections;
+  /** How long a client may leave its connection unused, as told in `Keep-Alive`. Milliseconds. */
+  readonly keepAliveMs: number;
   /** Tells which answers have to tell of a call. */
   readonly dataPlane: DataPlane;
   /** True: `Server-Timing` on every answer. */
@@ -39,6 +41,8 @@ interface Internals {
   _storeHeader(firstLine: string, fields: HeadFields): void;
   /** Set by it: Node destroys the connection once the answer is out. */
   _last: boolean;
+  /** Milliseconds; what `Keep-Alive: timeout` says in seconds. */
+  _keepAliveTimeout: number;
 }
 const { _storeHeader: storeHeader } = ServerResponse.prototype as unknown as Internals;
 
@@ -57,6 +61,7 @@ export function createMessageClasses(app: Express, context: HeadContext): Messag
     _storeHeader(firstLine: string, fields: HeadFields): void {
       context.stats.count(this.surface, this.req.method, this.statusCode);
       if (context.draining()) this.shouldKeepAlive = false;
+      (this as unknown as Internals)._keepAliveTimeout = context.keepAliveMs;
       if (this.hasHeader('x-request-id')) this.removeHeader('x-request-id');
       const lines = ownLines(context, this.req) + callLines(context, this.req, fields);
       storeHeader.call(this, firstLine + lines + context.constants.beside(fields), fields);

@@ -42,7 +42,8 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
   const constants = securityHeaders();
   const { dataPlane, debug } = deps;
   const connections = new Connections(timeouts);
-  const head = { constants, stats, connections, dataPlane, debug, draining: isDraining };
+  const { keepAliveMs } = timeouts;
+  const head = { constants, stats, connections, keepAliveMs, dataPlane, debug, draining: isDraining };
   const server: GatewayServer = createServer(
     serverOptions(createMessageClasses(createApp(), head), timeouts),
   );
@@ -109,7 +110,8 @@ function serverOptions(
     headersTimeout: timeouts.headersMs,
     // Bodies are measured by `Connections`: this one would cut honest uploads over thin lines.
     requestTimeout: 0,
-    keepAliveTimeout: timeouts.keepAliveMs,
+    // Idle connections are found by `Connections` too: Node would set a timer behind each answer, and clear it again.
+    keepAliveTimeout: 0,
     connectionsCheckingInterval: timeouts.checkMs,
   };
 }

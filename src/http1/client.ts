@@ -1,3 +1,4 @@
+import { Deadlines } from '../deadlines.ts';
 import type { EndOfTurn } from '../end-of-turn.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { Connector } from './connector.ts';
@@ -36,6 +37,7 @@ export interface ClientOptions {
 export class Http1Client implements ConnectionOwner {
   readonly keepAliveMs: number;
   readonly endOfTurn: EndOfTurn;
+  readonly deadlines: Deadlines = new Deadlines(() => performance.now());
   readonly #connector: Connector;
   readonly #open = new Set<Connection>();
   /** The one used last at the end: those at the beginning grow old. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { EndOfTurn, TurnTask } from '../end-of-turn.ts';
 import type { OnRead } from './connector.ts';
 import { Http1Error } from './errors.ts';
@@ -16,6 +17,8 @@ const MAX_KEEP_ALIVE_MS = 600_000;
 export interface ConnectionOwner {
   /** How long an unused connection is kept when the other side does not say. Milliseconds. */
   readonly keepAliveMs: number;
+  /** Shared by all connections. */
+  readonly deadlines: Deadlines;
   /** When requests are written. */
   readonly endOfTurn: EndOfTurn;
   /** The response is complete, and the connection could take another request. */
@@ -34,8 +37,11 @@ export class Connection implements ResponseSink, Carrier, TurnTask {
   /** How long the other side keeps the connection once the response is over. Milliseconds. */
   #keptMs = 0;
   #isPaused = false;
-  /** The silence that the socket watches for. Milliseconds. */
+  /** The silence that is watched for. Milliseconds. */
   #idleMs = 0;
+  #silence: Deadline | null = null;
+  /** `performance.now()` at the last sign of life. */
+  #heardAt = 0;
   #error: Error | null = null;
   /** `performance.now()` from which on it should not be used any more. */
   expiresAt: number = Number.POSITIVE_INFINITY;
@@ -44,7 +50,6 @@ export class Connection implements ResponseSink, Carrier, TurnTask {
     this.#owner = owner;
     this.#socket = open((bytes, length) => this.#read(bytes, length));
     this.#socket
-      .on('timeout', () => this.#silent())
       .on('end', () => this.#ended())
       .on('error', (error) => {
         this.#error = error;
@@ -111,7 +116,7 @@ export class Connection implements ResponseSink, Carrier, TurnTask {
     this.#isPaused = false;
     this.#socket.resume();
     // While nothing was read, silence was ours: it counts from here.
-    this.#socket.setTimeout(this.#idleMs);
+    this.#heardAt = performance.now();
   }
 
   drop(): void {
@@ -135,6 +140,7 @@ export class Connection implements ResponseSink, Carrier, TurnTask {
       this.#socket.destroy();
       return;
     }
+    this.#heardAt = performance.now();
     try {
       const taken = this.#parser.push(bytes, length);
       if (this.#exchange === exchange && this.#parser.isOver) this.#complete(exchange, taken === length);
@@ -169,14 +175,39 @@ export class Connection implements ResponseSink, Carrier, TurnTask {
   }
 
   #closed(): void {
+    this.#lookIn(null);
     this.#fail(this.#error ?? new Http1Error('HTTP1_CLOSED', 'The connection was closed'));
     this.#owner.onClosed(this);
   }
 
-  #silent(): void {
+  /**
+   * Socket.setTimeout would move a timer with every read and write. This one is left alone, and looks at how long ago
+   * the last read was.
+   */
+  #watch(idleMs: number): void {
+    this.#heardAt = performance.now();
+    if (idleMs === this.#idleMs && this.#silence !== null) return;
+    this.#idleMs = idleMs;
+    this.#lookIn(idleMs);
+  }
+
+  /** @param ms `null`: no more */
+  #lookIn(ms: number | null): void {
+    const { deadlines } = this.#owner;
+    if (this.#silence !== null) deadlines.cancel(this.#silence);
+    this.#silence = ms === null ? null : deadlines.set(ms, () => this.#look());
+  }
+
+  /** The time is over if nothing has been heard meanwhile. */
+  #look(): void {
+    this.#silence = null;
+    // The next request begins anew.
+    if (this.#exchange === null) return;
     // The time until a response begins is for the caller to measure.
-    if (this.#exchange === null || !this.#hasHead || this.#isPaused) return;
-    this.#fail(new Http1Error('HTTP1_IDLE_TIMEOUT', `The response was silent for ${this.#idleMs} ms`));
+    const isWatched = this.#hasHead && !this.#isPaused;
+    const leftMs = isWatched ? this.#heardAt + this.#idleMs - performance.now() : this.#idleMs;
+    if (leftMs >= 1) this.#lookIn(leftMs);
+    else this.#fail(new Http1Error('HTTP1_IDLE_TIMEOUT', `The response was silent for ${this.#idleMs} ms`));
   }
 
   #fail(error: Error): void {
@@ -189,12 +220,6 @@ export class Connection implements ResponseSink, Carrier, TurnTask {
   #release(): void {
     if (this.#exchange !== null) this.#exchange.carrier = null;
     this.#exchange = null;
-  }
-
-  #watch(idleMs: number): void {
-    if (idleMs === this.#idleMs) return;
-    this.#idleMs = idleMs;
-    this.#socket.setTimeout(idleMs);
   }
 }
 

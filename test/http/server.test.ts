@@ -117,6 +117,12 @@ test('clients that keep the server waiting are answered 408 or closed', async (t
   });
 });
 
+test('a client is told how long it may keep its connection unused', async (t) => {
+  const { port } = await start(t);
+  const { headers } = await firstAnswer(port, '/healthz', new Agent({ keepAlive: true, maxFreeSockets: 0 }));
+  assert.equal(headers['keep-alive'], `timeout=${HTTP_TIMEOUTS.keepAliveMs / 1_000}`);
+});
+
 async function trickle(port: number, head: string): Promise<string> {
   return readWhileWriting(await dial(port, head), 'x');
 }

@@ -111,6 +111,18 @@ test('silence is not counted while the response is paused, and from the beginnin
   assert.equal((await handler.outcome).error?.code, 'HTTP1_IDLE_TIMEOUT');
 });
 
+test('a shorter idle time than that of the exchange before it counts from its own beginning', async (t) => {
+  const { origin, connections } = await startServer(t, ({ socket, request }) =>
+    socket.write(request === 0 ? sized('ok') : HEAD),
+  );
+  const client = clientOf(t, origin);
+  await ask(client, { idleMs: 600_000 });
+  await nextTurn();
+  const { error } = await ask(client, { idleMs: 30 });
+  assert.equal(error?.code, 'HTTP1_IDLE_TIMEOUT');
+  assert.equal(connections(), 1);
+});
+
 test('an idle time of one exchange does not end the next one on its connection', async (t) => {
   const { origin, connections } = await startServer(t, ({ socket, request }) => {
     if (request === 0) socket.write(sized('ok'));

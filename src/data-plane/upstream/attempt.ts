@@ -1,3 +1,4 @@
+import type { Deadline, Deadlines } from '../../deadlines.ts';
 import type { ResponseController } from '../../http1/types.ts';
 import { isJsonType, mediaType } from '../../wire/headers.ts';
 import { brokenDataAt, EventCutter, MAX_EVENT_BYTES } from '../sse.ts';
@@ -16,7 +17,7 @@ import type { Load } from './load.ts';
 import type { AttemptOutcome, EventSink } from './outcome.ts';
 import type { Redact } from './redact.ts';
 import { failureAtStart } from './stream-failure.ts';
-import type { Deadlines } from './timeouts.ts';
+import type { AttemptDeadlines } from './timeouts.ts';
 import type { AnswerHandler } from './upstream.ts';
 
 /** Bytes of an answer that is put together in memory: JSON, and streams that are held back. */
@@ -28,7 +29,9 @@ export interface AttemptOptions {
   readonly redact: Redact;
   /** What forms the answer may have, and what ends a stream. */
   readonly surface: Surface;
-  readonly deadlines: Deadlines;
+  readonly deadlines: AttemptDeadlines;
+  /** Shared by all attempts. */
+  readonly timers: Deadlines;
   /** Counts the attempt while it runs. */
   readonly load: Load;
   /** How often a client that waits for the first event of a stream hears that it is not forgotten. Milliseconds. */
@@ -51,7 +54,8 @@ export class Attempt implements AnswerHandler {
   readonly #redact: Redact;
   readonly #surface: Surface;
   readonly #sink: EventSink | null;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: AttemptDeadlines;
+  readonly #timers: Deadlines;
   readonly #load: Load;
   readonly #keepAliveMs: number;
   /** HTTP status of the upstream, `null` while none has come. */
@@ -60,8 +64,8 @@ export class Attempt implements AnswerHandler {
   firstByteAt: number | null = null;
   /** `performance.now()` at the first piece of an answer that comes in pieces, `null` before it. */
   firstTokenAt: number | null = null;
-  /** The one timer for all that has to happen in time. */
-  #timer: NodeJS.Timeout;
+  /** The one for all that has to happen in time. */
+  #deadline: Deadline;
   /** `performance.now()` at which the attempt has failed. */
   #dueAt: number;
   #phase: Phase = 'waiting';
@@ -81,12 +85,13 @@ export class Attempt implements AnswerHandler {
     this.#surface = options.surface;
     this.#sink = options.sink;
     this.#deadlines = options.deadlines;
+    this.#timers = options.timers;
     this.#load = options.load;
     this.#keepAliveMs = options.keepAliveMs;
     this.#load.inFlight++;
     const { firstMs } = options.deadlines;
     this.#dueAt = performance.now() + firstMs;
-    this.#timer = setTimeout(tick, Math.min(firstMs, this.#keepAliveMs), this);
+    this.#deadline = this.#timers.set(Math.min(firstMs, this.#keepAliveMs), () => this.#tick());
   }
 
   /** Ends the attempt at once: the client is gone, or a hook has refused the rest of the stream. */
@@ -103,8 +108,8 @@ export class Attempt implements AnswerHandler {
     this.#controller?.resume();
   }
 
-  /** The timer has fired: the time is over, or the client wants to hear that it is not. */
-  tick(): void {
+  /** The time is over, or the client wants to hear that it is not. */
+  #tick(): void {
     const leftMs = this.#dueAt - performance.now();
     if (leftMs < 1) {
       this.#fail(timedOut(this.#deployment));
@@ -112,7 +117,8 @@ export class Attempt implements AnswerHandler {
     }
     const isWaiting = this.firstTokenAt === null;
     if (isWaiting && this.#phase === 'streaming') this.#keepAlive();
-    this.#timer = setTimeout(tick, isWaiting ? Math.min(leftMs, this.#keepAliveMs) : leftMs, this);
+    const nextMs = isWaiting ? Math.min(leftMs, this.#keepAliveMs) : leftMs;
+    this.#deadline = this.#timers.set(nextMs, () => this.#tick());
   }
 
   onRequestStart(controller: ResponseController): void {
@@ -235,9 +241,9 @@ export class Attempt implements AnswerHandler {
 
   #extend(): void {
     const { totalMs } = this.#deadlines;
-    clearTimeout(this.#timer);
+    this.#timers.cancel(this.#deadline);
     this.#dueAt = performance.now() + totalMs;
-    this.#timer = setTimeout(tick, totalMs, this);
+    this.#deadline = this.#timers.set(totalMs, () => this.#tick());
   }
 
   /**
@@ -345,16 +351,12 @@ export class Attempt implements AnswerHandler {
     this.#phase = 'over';
     this.#chunks = [];
     this.#load.inFlight--;
-    clearTimeout(this.#timer);
+    this.#timers.cancel(this.#deadline);
   }
 }
 
 const NOTHING = Buffer.alloc(0);
 const BLANK_LINE = Buffer.from('\n\n');
-
-function tick(attempt: Attempt): void {
-  attempt.tick();
-}
 
 /** The HTTP client's own deadlines: connect, and silence within a body. */
 function isTimeout(error: Error): boolean {

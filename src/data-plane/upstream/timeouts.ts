@@ -15,12 +15,12 @@ import type { UpstreamCall } from './upstream.ts';
  * | total of a stream | 3600 s |
  */
 export interface Timeouts {
-  readonly whole: Deadlines;
+  readonly whole: AttemptDeadlines;
   /** Of answers that come piece by piece. */
-  readonly stream: Deadlines;
+  readonly stream: AttemptDeadlines;
 }
 
-export interface Deadlines {
+export interface AttemptDeadlines {
   /** Until the first piece of the answer. */
   readonly firstMs: number;
   readonly idleMs: number;
@@ -39,7 +39,7 @@ const STREAM_MS = 3_600_000;
 export function deadlinesFor(
   { surface, body }: Pick<UpstreamCall, 'surface' | 'body'>,
   timeouts: Timeouts,
-): Deadlines {
+): AttemptDeadlines {
   return body.stream || surface.answer === 'bytes' ? timeouts.stream : timeouts.whole;
 }
 

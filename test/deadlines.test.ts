@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, it, type TestContext } from 'node:test';
-import { Deadlines } from '../../src/containment/deadlines.ts';
+import { Deadlines } from '../src/deadlines.ts';
 
 /** Deadlines under the test runner's clock; `armed` counts the timers that were set. */
 function setUp(t: TestContext): {
@@ -45,10 +46,7 @@ describe('deadlines', () => {
   it('never expire early, though one of the same length has set the timer before', (t) => {
     const { deadlines, tick } = setUp(t);
     let expired = false;
-    deadlines.cancel(
-      deadlines.set(100, () => assert.fail('cancelled')),
-      100,
-    );
+    deadlines.cancel(deadlines.set(100, () => assert.fail('cancelled')));
     tick(60);
     deadlines.set(100, () => {
       expired = true;
@@ -67,7 +65,7 @@ describe('deadlines', () => {
         name,
         deadline: deadlines.set(100, () => expired.push(name)),
       }));
-      for (const { name, deadline } of set) if (name === cancelled) deadlines.cancel(deadline, 100);
+      for (const { name, deadline } of set) if (name === cancelled) deadlines.cancel(deadline);
       tick(100);
       assert.deepEqual(
         expired,
@@ -82,10 +80,10 @@ describe('deadlines', () => {
     const twice = deadlines.set(100, () => expired++);
     const late = deadlines.set(100, () => expired++);
     deadlines.set(100, () => expired++);
-    deadlines.cancel(twice, 100);
-    deadlines.cancel(twice, 100);
+    deadlines.cancel(twice);
+    deadlines.cancel(twice);
     tick(100);
-    deadlines.cancel(late, 100);
+    deadlines.cancel(late);
     assert.equal(expired, 2);
     deadlines.set(100, () => expired++);
     tick(100);
@@ -95,15 +93,22 @@ describe('deadlines', () => {
   it('of one length share one timer', (t) => {
     const { deadlines, armed } = setUp(t);
     for (let each = 0; each < 1_000; each++) {
-      deadlines.cancel(
-        deadlines.set(100, () => undefined),
-        100,
-      );
+      deadlines.cancel(deadlines.set(100, () => undefined));
       deadlines.set(100, () => undefined);
     }
     assert.equal(armed(), 1);
     deadlines.set(200, () => undefined);
     assert.equal(armed(), 2);
+  });
+
+  it('expire in the context of nobody, not of whoever set the first one of their length', async (t) => {
+    const keepAlive = setTimeout(() => undefined, 60_000); // deadlines do not keep the process alive
+    t.after(() => clearTimeout(keepAlive));
+    const deadlines = new Deadlines(() => performance.now());
+    const storage = new AsyncLocalStorage<string>();
+    const { promise: seen, resolve } = Promise.withResolvers<string | undefined>();
+    storage.run('a request', () => deadlines.set(1, () => resolve(storage.getStore())));
+    assert.equal(await seen, undefined);
   });
 
   it('may be set by one that expires', (t) => {
