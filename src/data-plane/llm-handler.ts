@@ -17,6 +17,7 @@ import { MadeBody } from './made-body.ts';
 import { assertMayUse } from './models.ts';
 import { parseRequestBody, readRequestBytes } from './request-body.ts';
 import { reserve, settle } from './reservation.ts';
+import type { Routed } from './routed-attempt.ts';
 import type { Router } from './routing/router.ts';
 import { ScanMemory } from './scan-memory.ts';
 import { assertGuarded } from './surface/phases.ts';
@@ -24,7 +25,7 @@ import type { Surface } from './surface/surface.ts';
 import { maskRequest } from './text/request-text.ts';
 import { RoundAnswer } from './tool-loop/round-answer.ts';
 import { assertToolsHeader, runTools, TOOLS_HEADER, type ToolLoopLimits } from './tool-loop/tool-loop.ts';
-import { type Routed, Trial } from './trial.ts';
+import { Trial } from './trial.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
 
 export interface LlmHandlerOptions {

@@ -2,24 +2,15 @@ import type { Logger } from 'winston';
 import { Deadlines } from '../deadlines.ts';
 import { GatewayError } from '../errors.ts';
 import type { LlmPhases } from '../pipeline/types.ts';
-import type { LlmUsage } from '../plugin-api/llm.ts';
-import type { RouteDecision } from '../plugin-api/routing.ts';
 import { toClientError } from '../wire/error-response.ts';
-import { NO_DEPLOYMENT } from '../wire/headers.ts';
 import type { Call } from './call.ts';
-import { deliverStream } from './deliver.ts';
-import { EventQueue } from './event-queue.ts';
 import { mayUse, modelNotFound, notServed } from './models.ts';
-import { Relay } from './relay.ts';
+import { type AttemptContext, type Routed, RoutedAttempt } from './routed-attempt.ts';
 import type { Pass } from './routing/cooldown.ts';
 import type { Deployment, Group } from './routing/group.ts';
 import { LONGEST_WAIT_MS } from './routing/retry-after.ts';
 import type { Choice, Router } from './routing/router.ts';
-import { usageInEvents, usageOf } from './surface/usage.ts';
-import { Attempt } from './upstream/attempt.ts';
 import { UpstreamFailure } from './upstream/failure.ts';
-import type { AttemptOutcome, EventSink, WholeAnswer } from './upstream/outcome.ts';
-import { deadlinesFor } from './upstream/timeouts.ts';
 
 export interface TrialOptions {
   readonly router: Router;
@@ -30,30 +21,16 @@ export interface TrialOptions {
   readonly log: Logger;
 }
 
-/** What a call has got from upstreams: a whole answer, or a stream that has begun. */
-export type Routed = WholeAnswer | RoutedStream;
-
-export interface RoutedStream {
-  readonly kind: 'streaming';
-  /** Resolves when the client has it all, or is gone. Throws the {@link UpstreamFailure} of a stream that broke. */
-  readonly play: () => Promise<void>;
-  /** Tells the router how it went; `null` is well. */
-  readonly report: (failure: UpstreamFailure | null) => void;
-}
-
 /** Tries deployments until one answers: the group's, then those of the groups that it falls back to. */
 export class Trial {
   readonly #router: Router;
   readonly #numRetries: number;
-  readonly #keepAliveMs: number;
-  readonly #log: Logger;
-  readonly #timers = new Deadlines(() => performance.now());
+  readonly #attempts: AttemptContext;
 
   constructor({ router, numRetries, keepAliveMs, log }: TrialOptions) {
     this.#router = router;
     this.#numRetries = numRetries;
-    this.#keepAliveMs = keepAliveMs;
-    this.#log = log;
+    this.#attempts = { router, keepAliveMs, deadlines: new Deadlines(() => performance.now()), log };
   }
 
   /**
@@ -120,7 +97,9 @@ export class Trial {
       const pass = this.#router.begin(choice.deployment);
       // Another call has begun to find out whether the deployment is well again.
       if (pass === null) continue;
-      const result = await this.#try(call, choice, pass);
+      if (call.llm.onRoute !== null) await this.#announce(call, call.llm.onRoute, choice, pass);
+      const attempt = new RoutedAttempt(this.#attempts, call, choice, pass);
+      const result = attempt.conclude(await attempt.send());
       if (!(result instanceof UpstreamFailure)) return result;
       if (result.retry === 'unfit') {
         unfit.push(choice.deployment);
@@ -170,61 +149,6 @@ export class Trial {
     return true;
   }
 
-  async #try(call: Call, choice: Choice, pass: Pass): Promise<Routed | null | UpstreamFailure> {
-    const { deployment } = choice;
-    if (call.llm.onRoute !== null) await this.#announce(call, call.llm.onRoute, choice, pass);
-    const { candidate: lastTried } = call;
-    call.answer.attempts++;
-    call.answer.deployment = deployment.candidate.id;
-    call.candidate = deployment.candidate;
-
-    const sink = sinkFor(call);
-    const attempt = new Attempt({
-      deployment: deployment.candidate.id,
-      redact: choice.upstream.redact,
-      surface: call.surface,
-      deadlines: deadlinesFor(call, deployment.timeouts),
-      timers: this.#timers,
-      load: deployment.load,
-      keepAliveMs: this.#keepAliveMs,
-      sink,
-    });
-    const sentAt = performance.now();
-    call.attempt = attempt;
-    call.answer.beginWait();
-    choice.upstream.send(call, attempt);
-    const outcome = await attempt.outcome;
-    call.answer.endWait();
-
-    if (outcome.kind === 'aborted') {
-      this.#router.judge(deployment, pass, null);
-      return null;
-    }
-    if (outcome.kind === 'streaming') {
-      // It has begun to answer: others need not wait for its end.
-      this.#router.judge(deployment, pass, 'well');
-      const report = (failure: UpstreamFailure | null): void => {
-        if (failure !== null) this.#router.judge(deployment, 'regular', 'fault');
-        this.#report(call, choice, attempt, sentAt, { failure, usage: call.usage });
-      };
-      // Not a literal in the object: V8 would keep what it sees. See docs/performance.md, "What was found".
-      const playNow = (): Promise<void> => play(call, sink);
-      return { kind: 'streaming', play: playNow, report };
-    }
-    const failure = outcome.kind === 'failed' ? outcome.failure : null;
-    if (failure?.retry === 'unfit') {
-      // Nothing was sent: it was no attempt, and the deployment had no part in the call.
-      call.answer.attempts--;
-      call.answer.deployment = lastTried?.id ?? NO_DEPLOYMENT;
-      call.candidate = lastTried;
-      this.#router.judge(deployment, pass, null);
-      return failure;
-    }
-    this.#router.judge(deployment, pass, failure === null || failure.retry === 'never' ? 'well' : 'fault');
-    this.#report(call, choice, attempt, sentAt, { failure, usage: usageIn(call, outcome) });
-    return failure ?? (outcome as WholeAnswer);
-  }
-
   /** Hooks that must not be skipped may refuse. */
   async #announce(
     call: Call,
@@ -238,48 +162,6 @@ export class Trial {
       this.#router.judge(deployment, pass, null);
       throw error;
     }
-  }
-
-  #report(
-    call: Call,
-    { deployment: { candidate }, decision }: Choice,
-    { status, firstByteAt, firstTokenAt }: Attempt,
-    sentAt: number,
-    { failure, usage }: { readonly failure: UpstreamFailure | null; readonly usage: LlmUsage | null },
-  ): void {
-    if (failure !== null) this.#logFailure(call, decision, status, failure);
-    if (!call.observed) return;
-    const since = (time: number | null): number | null => (time === null ? null : time - sentAt);
-    this.#router.report(
-      call.pipeline,
-      Object.freeze({
-        requestId: call.id,
-        deployment: candidate,
-        ok: failure === null,
-        status,
-        totalMs: performance.now() - sentAt,
-        firstByteMs: since(firstByteAt),
-        firstTokenMs: since(firstTokenAt),
-        usage: failure === null ? usage : null,
-      }),
-      call.scope,
-    );
-  }
-
-  #logFailure(
-    call: Call,
-    { deployment, attempt }: RouteDecision,
-    status: number | null,
-    { error: { code, hint } }: UpstreamFailure,
-  ): void {
-    this.#log.warn('upstream attempt failed', {
-      requestId: call.id,
-      deployment: deployment.id,
-      attempt,
-      code,
-      status,
-      hint,
-    });
   }
 
   #unavailable(group: Group): UpstreamFailure {
@@ -299,34 +181,4 @@ export class Trial {
 /** The strategy has nobody to ask in the group: another group may do it. */
 function limitReached(refused: unknown): UpstreamFailure {
   return new UpstreamFailure(toClientError(refused), { retry: 'elsewhere' });
-}
-
-/**
- * How a streamed answer reaches the client: relayed as it comes while nobody may change it, event by event when hooks
- * or evaluators may, and not before its end (`null`) when the client wants JSON.
- */
-function sinkFor(call: Call): Relay | EventQueue | null {
-  const { onChunk, onResponse, evaluateOutput } = call.llm;
-  const { stream, answer } = call.surface;
-  if (answer === 'bytes') return new Relay(call);
-  if (!call.stream || stream === null) return null;
-  return onChunk === null && onResponse === null && evaluateOutput === null
-    ? new Relay(call)
-    : new EventQueue(call);
-}
-
-async function play(call: Call, sink: EventSink | null): Promise<void> {
-  const { stream } = call.surface;
-  if (sink instanceof EventQueue && stream !== null) await deliverStream(call, stream, sink);
-  if (!(sink instanceof Relay)) return;
-  const broken = await sink.finished;
-  if (broken !== null) throw broken;
-}
-
-/** For a strategy that learns. Streams have been read as they passed. */
-function usageIn(call: Call, outcome: AttemptOutcome): LlmUsage | null {
-  if (!call.observed) return null;
-  if (outcome.kind === 'json') return usageOf(outcome.usage());
-  const { stream } = call.surface;
-  return outcome.kind === 'events' && stream !== null ? usageInEvents(stream, outcome.body) : null;
 }
