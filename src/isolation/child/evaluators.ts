@@ -18,13 +18,18 @@ export async function judgeInTurn(
   emit: ServedCall['emit'],
 ): Promise<Judged[]> {
   const judged: Judged[] = [];
+  let late: NodeJS.Immediate | null = null;
+  const tell = (): void => {
+    late = null;
+    emit('verdicts', judged);
+  };
   for (const evaluator of evaluators) {
-    const late = judged.length > 0 ? setImmediate(() => emit('verdicts', judged)) : null;
+    if (judged.length > 0) late ??= setImmediate(tell);
     const { entry, goesOn } = await judge(evaluator, request, response);
-    if (late !== null) clearImmediate(late);
     judged.push(entry);
     if (!goesOn) break;
   }
+  if (late !== null) clearImmediate(late);
   return judged;
 }
 

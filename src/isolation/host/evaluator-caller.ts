@@ -2,21 +2,10 @@ import type { LlmRequest, LlmResponse } from '../../plugin-api/llm.ts';
 import { parseError, unpackError } from '../channel/errors.ts';
 import type { LlmCaller } from './llm-caller.ts';
 
-/** `null`: the plugin's process did not get that far. */
-type Slot = PromiseWithResolvers<{ readonly verdict: unknown } | null>;
-
-/** A crossing under way, and what it says of each evaluator from `first` on. */
-interface Batch {
-  readonly first: number;
-  readonly slots: readonly Slot[];
-  /** How many of them are known. */
-  known: number;
-}
-
 /**
  * Evaluators of one plugin that the pipeline asks one after the other about the same text. The first question takes all
- * of them to the plugin's process; the others find their answers here. That process stops where the pipeline would, so
- * that whoever is asked all the same (`failOpen`) has not been called before.
+ * of them to the plugin's process; the others find their answers here, at once when they have come with its own. That
+ * process stops where the pipeline would, so that whoever is asked all the same (`failOpen`) has not been called before.
  */
 export class EvaluatorCaller {
   readonly #llm: LlmCaller;
@@ -30,37 +19,38 @@ export class EvaluatorCaller {
     this.#indexes = indexes;
   }
 
-  /** @throws what the evaluator threw */
-  async judge(index: number, request: LlmRequest, response: LlmResponse | null): Promise<unknown> {
+  /** @throws (or rejects with) what the evaluator threw */
+  judge(index: number, request: LlmRequest, response: LlmResponse | null): unknown {
     const place = this.#indexes.indexOf(index);
-    const known = this.#batches.get(response ?? request);
-    // Whoever is first is asked anew: it may be another round of the same request.
-    // Whoever comes after one that was given up (`failOpen`, at its deadline) does not wait for it.
-    if (place > 0 && known !== undefined && known.first < place && place - known.first <= known.known) {
-      const judged = await known.slots[place - known.first]?.promise;
-      if (judged != null) return judged.verdict;
-    }
-    const judged = await this.#ask(place, request, response).slots[0]?.promise;
-    if (judged == null) throw new Error('saw no verdict, expected one of each evaluator');
-    return judged.verdict;
+    const batch = this.#batches.get(response ?? request);
+    if (batch === undefined || !batch.reaches(place)) return this.#ask(place, request, response);
+    const outcome = batch.outcomeAt(place);
+    return outcome === null ? this.#await(batch, place, request, response) : verdictOf(outcome);
   }
 
-  #ask(first: number, request: LlmRequest, response: LlmResponse | null): Batch {
+  async #await(
+    batch: Batch,
+    place: number,
+    request: LlmRequest,
+    response: LlmResponse | null,
+  ): Promise<unknown> {
+    const outcome = await batch.comeTo(place);
+    return outcome === null ? this.#ask(place, request, response) : verdictOf(outcome);
+  }
+
+  async #ask(first: number, request: LlmRequest, response: LlmResponse | null): Promise<unknown> {
     const indexes = this.#indexes.slice(first);
-    const batch: Batch = { first, slots: indexes.map(() => createSlot()), known: 0 };
+    const batch = new Batch(first, indexes.length);
     if (indexes.length > 1) this.#batches.set(response ?? request, batch);
-    const take = (verdicts: unknown): void => {
-      batch.known = Math.max(batch.known, fill(batch, verdicts));
-    };
     const params = { indexes, response: response && answer(response) };
-    const onEvent = (_event: string, verdicts: unknown): void => take(verdicts);
+    const onEvent = (_event: string, verdicts: unknown): void => batch.take(verdicts);
     this.#llm
       .call('evaluate', request, params, { onEvent })
-      .then(take, (error) => batch.slots[batch.known]?.reject(error))
-      .finally(() => {
-        for (const slot of batch.slots) slot.resolve(null);
-      });
-    return batch;
+      .then((verdicts) => batch.end(verdicts))
+      .catch((error) => batch.fail(error));
+    const outcome = await batch.comeTo(first);
+    if (outcome === null) throw new Error('saw no verdict, expected one of each evaluator');
+    return verdictOf(outcome);
   }
 }
 
@@ -69,21 +59,83 @@ export function answer({ body, text, final, usage }: LlmResponse): LlmResponse {
   return { body, text, final, usage };
 }
 
-function createSlot(): Slot {
-  const slot: Slot = Promise.withResolvers();
-  // The question that it answers may never be asked.
-  slot.promise.catch(() => undefined);
-  return slot;
+/** What became of one evaluator. */
+type Outcome = { readonly verdict: unknown } | { readonly error: unknown };
+
+/** A crossing under way, and what it has said so far of each evaluator from `first` on. */
+class Batch {
+  readonly #first: number;
+  readonly #length: number;
+  readonly #outcomes: Outcome[] = [];
+  #isOver = false;
+  /** Resolves when there is more to know. */
+  #news: PromiseWithResolvers<void> | null = null;
+
+  constructor(first: number, length: number) {
+    this.#first = first;
+    this.#length = length;
+  }
+
+  /**
+   * Whether the evaluator's turn has come in this crossing. Whoever began it is asked anew: it may be another round of the
+   * same request. Nor has it come behind one that was given up (`failOpen`, at its deadline): nobody waits for that one.
+   */
+  reaches(place: number): boolean {
+    return this.#first < place && place - this.#first <= this.#outcomes.length;
+  }
+
+  /** `null`: nothing is known of it. */
+  outcomeAt(place: number): Outcome | null {
+    return this.#outcomes[place - this.#first] ?? null;
+  }
+
+  /** `null`: the plugin's process has not got that far, and will not. */
+  async comeTo(place: number): Promise<Outcome | null> {
+    while (this.outcomeAt(place) === null && !this.#isOver) {
+      this.#news ??= Promise.withResolvers();
+      await this.#news.promise;
+    }
+    return this.outcomeAt(place);
+  }
+
+  /** @param verdicts all that are known. What is no list of verdicts is taken for none: nobody takes it for a pass. */
+  take(verdicts: unknown): void {
+    if (this.#isOver || !Array.isArray(verdicts)) return;
+    while (this.#outcomes.length < this.#length) {
+      const outcome = parseVerdict(verdicts[this.#outcomes.length]);
+      if (outcome === null) break;
+      this.#outcomes.push(outcome);
+    }
+    this.#tell();
+  }
+
+  /** @param verdicts see {@link take} */
+  end(verdicts: unknown): void {
+    this.take(verdicts);
+    this.#isOver = true;
+    this.#tell();
+  }
+
+  /** The crossing failed: so has whoever's turn it was. */
+  fail(error: unknown): void {
+    if (this.#outcomes.length < this.#length) this.#outcomes.push({ error });
+    this.#isOver = true;
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#news?.resolve();
+    this.#news = null;
+  }
 }
 
-/** How many are known now. What is no list of verdicts leaves its slots open: nobody takes it for a pass. */
-function fill({ slots }: Batch, verdicts: unknown): number {
-  if (!Array.isArray(verdicts)) return 0;
-  for (const [place, slot] of slots.entries()) {
-    const entry: unknown = verdicts[place];
-    if (typeof entry !== 'object' || entry === null) return place;
-    if ('error' in entry) slot.reject(unpackError(parseError(entry.error)));
-    else slot.resolve({ verdict: 'verdict' in entry ? entry.verdict : undefined });
-  }
-  return slots.length;
+function parseVerdict(entry: unknown): Outcome | null {
+  if (typeof entry !== 'object' || entry === null) return null;
+  if ('error' in entry) return { error: unpackError(parseError(entry.error)) };
+  return { verdict: 'verdict' in entry ? entry.verdict : undefined };
+}
+
+function verdictOf(outcome: Outcome): unknown {
+  if ('error' in outcome) throw outcome.error;
+  return outcome.verdict;
 }
