@@ -7,6 +7,7 @@ const ROOT = join(import.meta.dirname, '..');
 
 /** Anyone may import these; they import each other only as listed. */
 const LEAVES: Readonly<Record<string, readonly string[]>> = {
+  'async-variable': [],
   deadlines: [],
   'end-of-turn': [],
   errors: [],
@@ -20,7 +21,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   http1: ['deadlines', 'end-of-turn'],
   storage: ['errors', 'plugin-api'],
   telemetry: ['errors', 'plugin-api', 'containment'],
-  containment: ['deadlines', 'errors', 'plugin-api', 'request-scope'],
+  containment: ['async-variable', 'deadlines', 'errors', 'plugin-api', 'request-scope'],
 };
 
 /** The line that data takes. A stage may import the types of earlier stages, and nothing of later ones. */

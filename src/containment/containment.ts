@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncVariable } from '../async-variable.ts';
 import { Deadlines } from '../deadlines.ts';
 import { clientErrorStatus, GatewayError, isGatewayError, PluginTimeoutError, toError } from '../errors.ts';
 import type { RequestScope } from '../request-scope.ts';
@@ -28,7 +28,7 @@ const MAX_GRACES = 10;
  * surfaces later can be blamed too), a deadline and a result that is checked.
  */
 export class Containment {
-  readonly #context = new AsyncLocalStorage<CallContext | undefined>();
+  readonly #context = new AsyncVariable<CallContext>();
   readonly #owners = new Set<Owner>();
   /** How many calls into other plugins (tools, storage) a call is waiting for. */
   readonly #waits = new WeakMap<CallContext, number>();
@@ -57,7 +57,7 @@ export class Containment {
 
   /** What the running code belongs to; `undefined` for the gateway's own. */
   current(): CallContext | undefined {
-    return this.#context.getStore();
+    return this.#context.get();
   }
 
   /** Runs `fn` as code of `context`, or as the gateway's own when `undefined`. */

@@ -1,5 +1,6 @@
-import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
+import { AsyncVariable } from '../../async-variable.ts';
 import { toError } from '../../errors.ts';
 import type { AnswerWait } from './busy-poll.ts';
 import { packError, parseError, unpackError } from './errors.ts';
@@ -75,7 +76,7 @@ export class Channel {
   readonly #pending = new TransientMap<number, Pending>();
   readonly #serving = new TransientMap<number, Serving>();
   /** The call that the running code serves. */
-  readonly #current = new AsyncLocalStorage<number>();
+  readonly #current = new AsyncVariable<number>();
   readonly #home: AsyncResource = callContext();
   #lastCall = 0;
   #broken: Error | null = null;
@@ -115,7 +116,7 @@ export class Channel {
     const id = ++this.#lastCall;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#pending.set(id, { resolve, reject, onEvent, context: callContext() });
-    const caller = this.#current.getStore();
+    const caller = this.#current.get();
     this.#outbox.say(
       caller === undefined ? { c: id, m: method, p: params } : { c: id, m: method, p: params, f: caller },
     );
@@ -126,7 +127,7 @@ export class Channel {
   }
 
   notify(notice: string, params: unknown): void {
-    const caller = this.#current.getStore();
+    const caller = this.#current.get();
     this.#outbox.say(caller === undefined ? { m: notice, p: params } : { m: notice, p: params, f: caller });
   }
 
@@ -225,7 +226,7 @@ export class Channel {
     const call = new Serving((event, value) => this.#outbox.say({ e: id, m: event, p: value }));
     this.#serving.set(id, call);
     try {
-      const value = await this.#current.run(id, this.#options.serve, method, params, call);
+      const value = await this.#current.run(id, () => this.#options.serve(method, params, call));
       if (!call.isGivenUp) this.#outbox.say({ r: id, p: value });
     } catch (thrown) {
       if (thrown instanceof RubbishError) this.#lost(thrown);
