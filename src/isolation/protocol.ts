@@ -87,7 +87,7 @@ export interface CrossingRequest {
   readonly unread?: PackedBytes | undefined;
   /** The stream by which the body comes when it is asked for; `null`: there is none on the wire, or it is `unread`. */
   readonly stream: number | null;
-  /** The stream by which the answer of others comes when middleware has wrapped it. */
+  /** The stream by which the answer of others comes when middleware has wrapped it, or its head when it listens. */
   readonly relay: number;
 }
 
@@ -113,13 +113,20 @@ export interface WholeAnswer extends AnswerHead {
   readonly body: PackedBytes;
 }
 
+/** An answer before the answer: `103 Early Hints`. */
+export interface InterimAnswer {
+  readonly status: number;
+  /** Name and value, one after the other, as on the wire. */
+  readonly headers: readonly string[];
+}
+
 /** What became of a request: handed on, answered in one piece, or (neither) answered by a head and a stream. */
 export interface HttpOutcome {
   readonly next?: HandedOn;
   readonly answer?: WholeAnswer;
 }
 
-/** The head of an answer of others, on its way through middleware that has wrapped it: a line of JSON before the body. */
+/** The head of an answer of others, for middleware that has wrapped it or listens: a line of JSON before the body. */
 export interface RelayedHead {
   readonly status: number;
   readonly message: string;
@@ -141,6 +148,8 @@ export interface HandedOn {
   /** Headers of the answer. */
   readonly setAnswer?: Readonly<Record<string, number | string | string[]>>;
   readonly removedAnswer?: readonly string[];
+  /** It listens on the request or the response: it is to be told how the answer of others ended. */
+  readonly listens?: boolean;
 }
 
 /** An LLM request: whole when it crosses for the first time, from then on its number. */

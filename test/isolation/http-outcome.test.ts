@@ -3,7 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { packBytes, unpackBytes } from '../../src/isolation/channel/bytes.ts';
 import { RubbishError } from '../../src/isolation/channel/frames.ts';
-import { parseHandedOn, parseHead, parseOutcome } from '../../src/isolation/host/http-outcome.ts';
+import {
+  parseHandedOn,
+  parseHead,
+  parseInterim,
+  parseOutcome,
+  parseTrailers,
+} from '../../src/isolation/host/http-outcome.ts';
 
 const HEAD = { status: 200, message: 'OK', headers: ['x-a', 'b'] };
 const HANDED_ON = {
@@ -15,11 +21,17 @@ const HANDED_ON = {
   status: 201,
   setAnswer: { f: 1, g: ['h'] },
   removedAnswer: ['i'],
+  listens: true,
 };
 
 test('what a plugin may say of a request is read as it was said', () => {
   assert.deepEqual(parseHead({ ...HEAD, stream: 3 }), { ...HEAD, stream: 3 });
   assert.deepEqual(parseHandedOn(HANDED_ON), HANDED_ON);
+  assert.deepEqual(parseInterim({ status: 103, headers: ['Link', '</a>'] }), {
+    status: 103,
+    headers: ['Link', '</a>'],
+  });
+  assert.deepEqual(parseTrailers(['X-Sum', '1']), ['X-Sum', '1']);
   for (const outcome of [
     {},
     { next: {} },
@@ -49,8 +61,18 @@ test('a member that is missing, unknown or of another type is refused', () => {
     { next: { removedHeaders: 'a' } },
     { next: { body: { base64: '', json: 1 } } },
     { next: { stream: 1 } },
+    { next: { listens: 'yes' } },
   ];
   for (const value of rubbish) assert.throws(() => parseOutcome(value), RubbishError, JSON.stringify(value));
+});
+
+test('an interim answer is no answer, and its fields and those of trailers are pairs', () => {
+  for (const status of [99, 101, 200, '103'])
+    assert.throws(() => parseInterim({ status, headers: [] }), RubbishError, String(status));
+  for (const fields of [['a'], ['a', 1], 'ab', { a: 'b' }, null]) {
+    assert.throws(() => parseInterim({ status: 103, headers: fields }), RubbishError);
+    assert.throws(() => parseTrailers(fields), RubbishError);
+  }
 });
 
 test('no header sets a prototype', () => {

@@ -48,6 +48,20 @@ export async function answerThrough(res: RemoteResponse, answer: Readable): Prom
   res.end();
 }
 
+/**
+ * Ends what others have answered, as if that had been done here, for who listens.
+ *
+ * @param onHead called before anything of it is told
+ */
+export async function endWith(res: RemoteResponse, answer: Readable, onHead: () => void): Promise<void> {
+  const { head } = await readHead(answer[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>);
+  onHead();
+  // Who has answered by itself meanwhile has been told that it was too late, and has heard of that end.
+  if (res.headersSent) return;
+  setHead(res, head);
+  res.end();
+}
+
 async function readHead(
   pieces: AsyncIterableIterator<Buffer>,
 ): Promise<{ readonly head: RelayedHead; readonly rest: Buffer }> {

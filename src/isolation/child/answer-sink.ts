@@ -4,13 +4,45 @@ import type { AnswerHead, WholeAnswer } from '../protocol.ts';
 
 type Done = (error?: Error | null) => void;
 
+/** Where the body of an answer goes. */
+export interface BodySink {
+  /** False when whoever writes should wait. `done` is called when the chunk is on its way. */
+  write(chunk: Buffer, done?: Done): boolean;
+  /** What comes after the body, names and values one after the other. Told before its end. */
+  trail(trailers: readonly string[]): void;
+  end(): void;
+  destroy(): void;
+  /** The answer, when it has ended and nothing of it has left. */
+  whole(): WholeAnswer | null;
+}
+
+/** For an answer that others have given already. */
+export const NOWHERE: BodySink = {
+  write: (_chunk, done) => {
+    if (done !== undefined) process.nextTick(done);
+    return true;
+  },
+  trail: () => undefined,
+  end: () => undefined,
+  destroy: () => undefined,
+  whole: () => null,
+};
+
+/** What an answer needs of the channel. */
+export interface AnswerPorts {
+  /** Tells the head; what it returns takes the body. */
+  readonly open: (head: AnswerHead) => OutgoingStream;
+  /** Tells the trailers, names and values one after the other, before the body's end. */
+  readonly trail: (trailers: readonly string[]) => void;
+}
+
 /**
  * An answer on its way to the gateway. What has ended before the turn of the loop is over is one message, for which the
  * gateway wakes up once; everything else is a head and a stream.
  */
-export class AnswerSink {
+export class AnswerSink implements BodySink {
   readonly #head: AnswerHead;
-  readonly #open: (head: AnswerHead) => OutgoingStream;
+  readonly #ports: AnswerPorts;
   readonly #onDrain: () => void;
   readonly #turn: NodeJS.Immediate;
   #held: Buffer[] = [];
@@ -18,18 +50,14 @@ export class AnswerSink {
   #ended = false;
   #stream: OutgoingStream | null = null;
 
-  /**
-   * @param open tells the head; what it returns takes the body
-   * @param onDrain called when more may be written after `write` has said no
-   */
-  constructor(head: AnswerHead, open: (head: AnswerHead) => OutgoingStream, onDrain: () => void) {
+  /** @param onDrain called when more may be written after `write` has said no */
+  constructor(head: AnswerHead, ports: AnswerPorts, onDrain: () => void) {
     this.#head = head;
-    this.#open = open;
+    this.#ports = ports;
     this.#onDrain = onDrain;
     this.#turn = setImmediate(() => this.#letGo());
   }
 
-  /** False when whoever writes should wait. `done` is called when the chunk is on its way. */
   write(chunk: Buffer, done?: Done): boolean {
     if (this.#stream === null && this.#heldBytes + chunk.length > MAX_PACKED_BYTES) this.#letGo();
     if (this.#stream !== null) return this.#stream.write(chunk, done);
@@ -37,6 +65,11 @@ export class AnswerSink {
     this.#heldBytes += chunk.length;
     if (done !== undefined) process.nextTick(done);
     return true;
+  }
+
+  trail(trailers: readonly string[]): void {
+    this.#letGo();
+    this.#ports.trail(trailers);
   }
 
   end(): void {
@@ -51,7 +84,6 @@ export class AnswerSink {
     this.#letGo().destroy();
   }
 
-  /** The answer, when it has ended and nothing of it has left. */
   whole(): WholeAnswer | null {
     if (!this.#ended || this.#stream !== null) return null;
     const [only = Buffer.alloc(0), ...more] = this.#held;
@@ -61,7 +93,7 @@ export class AnswerSink {
   #letGo(): OutgoingStream {
     if (this.#stream !== null) return this.#stream;
     clearImmediate(this.#turn);
-    const stream = this.#open(this.#head);
+    const stream = this.#ports.open(this.#head);
     stream.on('drain', this.#onDrain);
     for (const chunk of this.#held) stream.write(chunk);
     this.#held = [];

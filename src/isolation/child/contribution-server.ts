@@ -1,5 +1,5 @@
 import { type RequestHandler, Router } from 'express';
-import type { Contributions, MiddlewareContribution } from '../../contributions.ts';
+import type { Contributions, MiddlewareContribution, RouteContribution } from '../../contributions.ts';
 import { clientErrorStatus } from '../../errors.ts';
 import { deepFreeze } from '../../freeze.ts';
 import type { AuthRequest, UsageEstimate, UsageOutcome } from '../../plugin-api/auth.ts';
@@ -41,7 +41,7 @@ export class ContributionServer {
     failClosed: boolean,
     onSkipped: (error: unknown) => void,
   ) {
-    const routes = bag.routes.map(({ path, handlers }) => composed(path, handlers));
+    const routes = bag.routes.map(composed);
     const middleware = middlewareRuns(bag.middleware, failClosed, onSkipped);
     const providers = new ProviderServer(channel, [...bag.providers.values()]);
     this.description = describe(bag, middleware);
@@ -167,13 +167,18 @@ function describe(bag: Contributions, middleware: readonly MiddlewareRun[]): Des
 }
 
 /** The handlers of one registration as Express composes them. */
-function composed(path: string, handlers: readonly RequestHandler[]): RequestHandler {
+function composed({ method, path, handlers }: RouteContribution): RequestHandler {
   const [first, ...rest] = handlers;
-  if (first !== undefined && rest.length === 0) return first;
-  const route: unknown = Router()
-    .route(path)
-    .all(...handlers);
-  return (req, res, next) => (route as { dispatch: RequestHandler }).dispatch(req, res, next);
+  if (method === 'mount' && first !== undefined && rest.length === 0) return first;
+  const route = Router().route(path);
+  route.all(...handlers);
+  const { dispatch } = route as unknown as { dispatch: RequestHandler };
+  if (first === undefined || rest.length > 0) return (req, res, next) => dispatch.call(route, req, res, next);
+  // What dispatching comes to for a single handler.
+  return (req, res, next) => {
+    req.route = route;
+    return first(req, res, next);
+  };
 }
 
 /** Handlers that follow each other on one path, as one. */

@@ -4,9 +4,9 @@ import type { Channel } from '../channel/channel.ts';
 import type { ServedCall } from '../channel/serving.ts';
 import type { OutgoingStream } from '../channel/streams.ts';
 import type { AnswerHead, CrossingBody, CrossingRequest, HandedOn, HttpOutcome } from '../protocol.ts';
-import { answerThrough, isWrapped, refuseReplaced } from './answer-relay.ts';
-import { AnswerSink } from './answer-sink.ts';
-import { createMessages, type MessagePorts, type Messages } from './messages.ts';
+import { answerThrough, endWith, isWrapped, refuseReplaced } from './answer-relay.ts';
+import { AnswerSink, type BodySink, NOWHERE } from './answer-sink.ts';
+import { createMessages, type Messages, type RemoteResponse } from './messages.ts';
 
 /** Told of what breaks after a request has been handed on or answered. */
 export type OnLate = (error: unknown) => void;
@@ -19,64 +19,47 @@ export function runRemote(
   call: ServedCall,
   onLate: OnLate,
 ): Promise<HttpOutcome> {
-  const openAnswer = (head: AnswerHead): OutgoingStream => {
-    const stream = channel.open();
-    call.emit('head', { ...head, stream: stream.id });
-    return stream;
-  };
-  const openBody = (): Readable => {
-    const body = channel.accept(request.stream);
-    call.emit('pull', null);
-    return body;
-  };
-  const sendHead: MessagePorts['sendHead'] = (head, onDrain) => new AnswerSink(head, openAnswer, onDrain);
-  const messages = createMessages(request, { openBody, sendHead });
-  const relay = (next: HandedOn): Readable => {
-    // Before the gateway hears of it: it writes at once.
-    const answer = channel.accept(request.relay);
-    call.emit('next', next);
-    return answer;
-  };
-  return new Exchange(messages, request, { onLate, relay }).run(handler, call);
-}
-
-/** What an exchange needs of the gateway, besides its messages. */
-interface ExchangePorts {
-  readonly onLate: OnLate;
-  /** Hands on; what is returned is the answer of others, to be led through what the handler has wrapped. */
-  readonly relay: (next: HandedOn) => Readable;
+  return new Exchange(channel, request, call, onLate).run(handler);
 }
 
 class Exchange {
-  readonly #messages: Messages;
+  readonly #channel: Channel;
   readonly #request: CrossingRequest;
+  readonly #call: ServedCall;
   readonly #onLate: OnLate;
-  readonly #relay: ExchangePorts['relay'];
+  readonly #messages: Messages;
   readonly #givenBody: unknown;
   readonly #outcome = Promise.withResolvers<HttpOutcome>();
   #over = false;
-  #isRelaying = false;
+  /** Others answer, and this plugin still takes part: it has wrapped the answer, or listens. */
+  #handedOn: 'wrapped' | 'listening' | null = null;
+  #othersHaveEnded = false;
 
-  constructor(messages: Messages, request: CrossingRequest, { onLate, relay }: ExchangePorts) {
-    this.#messages = messages;
+  constructor(channel: Channel, request: CrossingRequest, call: ServedCall, onLate: OnLate) {
+    this.#channel = channel;
     this.#request = request;
+    this.#call = call;
     this.#onLate = onLate;
-    this.#relay = relay;
-    this.#givenBody = messages.req.body;
+    this.#messages = createMessages(request, {
+      openBody: () => this.#openBody(),
+      sendHead: (head, onDrain) => this.#sendHead(head, onDrain),
+      sendInterim: (answer) => call.emit('interim', answer),
+    });
+    this.#givenBody = this.#messages.req.body;
   }
 
-  run(handler: RequestHandler, call: ServedCall): Promise<HttpOutcome> {
+  run(handler: RequestHandler): Promise<HttpOutcome> {
     const { req, res, socket } = this.#messages;
-    call.whenGivenUp(() => socket.destroy());
+    this.#call.whenGivenUp(() => socket.destroy());
     res.once('finish', () => {
       const answer = socket.body?.whole() ?? null;
       this.#settle(answer === null ? {} : { answer });
     });
     res.on('error', this.#onLate);
+    const listeners = countListeners(this.#messages);
+    const next = (argument?: unknown): void => this.#next(argument, listeners);
     try {
-      const returned: unknown = handler(req as unknown as Request, res as unknown as Response, (argument) =>
-        this.#next(argument),
-      );
+      const returned: unknown = handler(req as unknown as Request, res as unknown as Response, next);
       if (returned instanceof Promise) returned.catch((reason) => this.#thrown(reason));
     } catch (thrown) {
       this.#thrown(thrown);
@@ -84,36 +67,81 @@ class Exchange {
     return this.#outcome.promise;
   }
 
-  #next(argument: unknown): void {
+  #openBody(): Readable {
+    const body = this.#channel.accept(this.#request.stream);
+    this.#call.emit('pull', null);
+    return body;
+  }
+
+  #sendHead(head: AnswerHead, onDrain: () => void): BodySink {
+    if (this.#handedOn !== 'listening') {
+      const open = (whole: AnswerHead): OutgoingStream => {
+        const stream = this.#channel.open();
+        this.#call.emit('head', { ...whole, stream: stream.id });
+        return stream;
+      };
+      return new AnswerSink(
+        head,
+        { open, trail: (trailers) => this.#call.emit('trailers', trailers) },
+        onDrain,
+      );
+    }
+    if (!this.#othersHaveEnded)
+      this.#onLate(
+        new Error(
+          'saw an answer of a handler that has handed on and listens; expected it to leave that to others',
+        ),
+      );
+    return NOWHERE;
+  }
+
+  /** @param listeners how many there were before the handler was called */
+  #next(argument: unknown, listeners: number): void {
     if (argument != null && argument !== 'route' && argument !== 'router') this.#thrown(argument);
-    else if (this.#over || this.#isRelaying)
+    else if (this.#over || this.#handedOn !== null)
       this.#onLate(new Error('next() was called twice, or after the answer'));
     else if (this.#messages.res.headersSent)
       this.#onLate(new Error('next() was called after the answer had begun'));
-    else this.#handOn();
+    else this.#handOn(listeners);
   }
 
-  #handOn(): void {
+  #handOn(listeners: number): void {
+    const { res } = this.#messages;
     try {
       const next = changes(this.#messages, this.#request, this.#givenBody);
-      if (!isWrapped(this.#messages.res)) this.#settle({ next });
-      else {
-        this.#isRelaying = true;
-        answerThrough(this.#messages.res, this.#relay(next)).catch((reason) => this.#fail(reason));
-      }
+      if (isWrapped(res)) {
+        this.#handedOn = 'wrapped';
+        answerThrough(res, this.#tellNext(next)).catch((reason) => this.#fail(reason));
+      } else if (countListeners(this.#messages) > listeners) {
+        this.#handedOn = 'listening';
+        const answer = this.#tellNext({ ...next, listens: true });
+        const onHead = (): void => {
+          this.#othersHaveEnded = true;
+        };
+        endWith(res, answer, onHead).catch((reason) => this.#fail(reason));
+      } else this.#settle({ next });
     } catch (error) {
       this.#fail(error);
     }
   }
 
+  /** Hands on before the call is over; what is returned is the answer of others. */
+  #tellNext(next: HandedOn): Readable {
+    // Before the gateway hears of it: it writes at once.
+    const answer = this.#channel.accept(this.#request.relay);
+    this.#call.emit('next', next);
+    return answer;
+  }
+
   /** After it has handed on, it breaks for itself alone. */
   #thrown(thrown: unknown): void {
-    if (this.#isRelaying) this.#onLate(thrown);
+    if (this.#handedOn !== null) this.#onLate(thrown);
     else this.#fail(thrown);
   }
 
   #fail(thrown: unknown): void {
-    if (this.#over) {
+    // An answer that has ended is whole: it is on its way, whatever comes after it.
+    if (this.#over || this.#messages.res.writableEnded) {
       this.#onLate(thrown);
       return;
     }
@@ -130,6 +158,18 @@ class Exchange {
   }
 }
 
+/** How many listeners hear of the end of a request or its answer. */
+function countListeners({ req, res, socket }: Messages): number {
+  return (
+    res.listenerCount('finish') +
+    res.listenerCount('close') +
+    res.listenerCount('prefinish') +
+    (req.closed ? 0 : req.listenerCount('close') + req.listenerCount('aborted')) +
+    (req.readableEnded ? 0 : req.listenerCount('end')) +
+    socket.listenerCount('close')
+  );
+}
+
 /** @throws Error for what a handler did that has no effect on the other side of the channel */
 function changes({ req, res }: Messages, before: CrossingRequest, givenBody: unknown): HandedOn {
   refuseReplaced(res);
@@ -138,7 +178,7 @@ function changes({ req, res }: Messages, before: CrossingRequest, givenBody: unk
   const headers = req.headers as Record<string, string | string[]>;
   const setHeaders = changed(before.headers, headers);
   const removedHeaders = Object.keys(before.headers).filter((name) => headers[name] === undefined);
-  const setAnswer = changed(before.answer, answer);
+  const setAnswer = asWritten(res, changed(before.answer, answer));
   const removedAnswer = Object.keys(before.answer).filter((name) => answer[name] === undefined);
   return {
     ...(url !== before.url && { url }),
@@ -159,6 +199,17 @@ function changed<T>(
 ): Readonly<Record<string, T>> | null {
   const entries = Object.entries(now).filter(([name, value]) => !isSame(before[name], value));
   return entries.length === 0 ? null : Object.fromEntries(entries);
+}
+
+/** Headers by the names that they were set with: `getHeaders()` has them in lower case. */
+function asWritten<T>(
+  res: RemoteResponse,
+  headers: Readonly<Record<string, T>> | null,
+): Readonly<Record<string, T>> | null {
+  if (headers === null) return null;
+  const { getRawHeaderNames } = res as unknown as { getRawHeaderNames(): string[] };
+  const names = new Map(getRawHeaderNames.call(res).map((name) => [name.toLowerCase(), name]));
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [names.get(name) ?? name, value]));
 }
 
 function isSame(one: unknown, other: unknown): boolean {

@@ -5,8 +5,8 @@ import express from 'express';
 import { createApp } from '../../http/app.ts';
 import type { PackedBytes } from '../channel/bytes.ts';
 import { unpackBytes } from '../channel/bytes.ts';
-import type { AnswerHead, CrossingBody, CrossingRequest } from '../protocol.ts';
-import type { AnswerSink } from './answer-sink.ts';
+import type { AnswerHead, CrossingBody, CrossingRequest, InterimAnswer } from '../protocol.ts';
+import type { BodySink } from './answer-sink.ts';
 import { RemoteSocket } from './remote-socket.ts';
 
 /** What a handler's request and response need of the gateway. */
@@ -14,7 +14,8 @@ export interface MessagePorts {
   /** Asks for the request's body, once. */
   readonly openBody: () => Readable;
   /** Takes the head of the answer; what is returned takes the body, and tells `onDrain` when it takes more again. */
-  readonly sendHead: (head: AnswerHead, onDrain: () => void) => AnswerSink;
+  readonly sendHead: (head: AnswerHead, onDrain: () => void) => BodySink;
+  readonly sendInterim: (answer: InterimAnswer) => void;
 }
 
 /** A request and its response in the plugin's process: Node's own classes with Express's methods, without a network. */
@@ -32,6 +33,7 @@ export class RemoteRequest extends IncomingMessage {
   readonly id: string;
   readonly identity: unknown;
   declare body: unknown;
+  declare res: RemoteResponse;
 
   constructor(socket: RemoteSocket, request: CrossingRequest, openBody: MessagePorts['openBody']) {
     super(socket as unknown as Socket);
@@ -57,13 +59,15 @@ export class RemoteResponse extends ServerResponse<RemoteRequest> {
     this.sendDate = false;
     this.shouldKeepAlive = false;
     captureHead(this as unknown as HeadInternals, socket, sendHead);
-    // Interim answers would come among the body.
-    Object.assign(this, { writeContinue: noop, writeProcessing: noop, writeEarlyHints: noop });
     this.assignSocket(socket as unknown as Socket);
+    // As Node's server does: before anybody else hears of it.
     this.on('finish', () => {
+      const { _trailer: trailers } = this as unknown as HeadInternals;
+      if (trailers !== '') socket.body?.trail(fieldsOf(trailers));
       socket.body?.end();
+      dropUnread(req);
       this.detachSocket(socket as unknown as Socket);
-      this.emit('close');
+      process.nextTick(close, this);
     });
   }
 }
@@ -79,8 +83,12 @@ for (const [prototype, methods] of [
 
 /** Makes both, linked as Express links them. */
 export function createMessages(request: CrossingRequest, ports: MessagePorts): Messages {
-  const socket = new RemoteSocket(request);
+  const socket = new RemoteSocket(request, (text) => ports.sendInterim(interimOf(text)));
   const req = new RemoteRequest(socket, request, ports.openBody);
+  // Before the response hears of it, as with Node's server.
+  socket.once('close', () => {
+    if (!req.res.writableFinished) req.destroy(gone());
+  });
   const res = new RemoteResponse(req, socket, ports.sendHead);
   const { originalUrl, baseUrl, params } = request;
   Object.assign(req, { res, originalUrl, baseUrl, params });
@@ -105,6 +113,8 @@ interface HeadInternals {
   chunkedEncoding: boolean;
   readonly _header: string;
   _headerSent: boolean;
+  /** As text, each line ended; empty when there are none. */
+  readonly _trailer: string;
   /** Every head is written through this one method of `OutgoingMessage`. */
   _storeHeader(firstLine: string, fields: unknown): void;
   emit(event: string): boolean;
@@ -125,11 +135,16 @@ function captureHead(res: HeadInternals, socket: RemoteSocket, sendHead: Message
   res._storeHeader = storeAndSend;
 }
 
-/** From the text that Node made of them: it has them in every form that a handler can give them in. */
+/** The fields of a head. */
 function headersOf(head: string): string[] {
-  return head
+  return fieldsOf(head.slice(head.indexOf('\r\n') + 2, -2));
+}
+
+/** From the text that Node made of them: it has them in every form that a handler can give them in. */
+function fieldsOf(text: string): string[] {
+  return text
     .split('\r\n')
-    .slice(1, -2)
+    .slice(0, -1)
     .flatMap((line) => {
       const colon = line.indexOf(':');
       const name = line.slice(0, colon);
@@ -137,9 +152,50 @@ function headersOf(head: string): string[] {
     });
 }
 
+/** From the text that Node would write. */
+function interimOf(text: string): InterimAnswer {
+  return { status: Number(text.split(' ', 2)[1]), headers: headersOf(text) };
+}
+
+/** What Node calls it when the client leaves before the end. */
+function gone(): Error {
+  return Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+}
+
+interface ReadInternals {
+  /** Somebody has begun to read. */
+  _consuming: boolean;
+  readonly _readableState: { readonly resumeScheduled: boolean };
+  _dump(): void;
+}
+
+/** A body that nobody has read when the answer has ended is not asked for any more: the request is at its end. */
+function dropUnread(req: RemoteRequest): void {
+  const internals = req as unknown as ReadInternals;
+  if (internals._consuming || internals._readableState.resumeScheduled) return;
+  begin(req);
+  req.complete = true;
+  req.push(null);
+  internals._dump();
+}
+
+/** The last event, after `finish`. */
+function close(res: RemoteResponse): void {
+  const internals = res as unknown as { _closed: boolean; destroyed: boolean };
+  if (internals._closed) return;
+  internals.destroyed = true;
+  internals._closed = true;
+  res.emit('close');
+}
+
+function begin(req: IncomingMessage): void {
+  (req as unknown as ReadInternals)._consuming = true;
+}
+
 function readOnce(req: RemoteRequest, openBody: MessagePorts['openBody']): () => void {
   let body: Readable | null = null;
   return () => {
+    begin(req);
     if (body !== null) {
       body.resume();
       return;
@@ -158,13 +214,13 @@ function readOnce(req: RemoteRequest, openBody: MessagePorts['openBody']): () =>
 
 function giveAtOnce(unread: PackedBytes): (this: IncomingMessage) => void {
   return function (this: IncomingMessage) {
+    begin(this);
     this.push(unpackBytes(unread));
     this.push(null);
   };
 }
 
 function endAtOnce(this: IncomingMessage): void {
+  begin(this);
   this.push(null);
 }
-
-function noop(): void {}

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { CrossingRequest } from '../protocol.ts';
-import type { AnswerSink } from './answer-sink.ts';
+import type { BodySink } from './answer-sink.ts';
 
 type Done = (error?: Error | null) => void;
 
@@ -25,12 +25,15 @@ export class RemoteSocket extends EventEmitter {
   readonly writableCorked = 1;
   /** `OutgoingMessage.end` of Node 26 writes to it. */
   readonly _writableState: { corked: number } = { corked: 0 };
-  /** Set with the head: no body is written before it. */
-  body: AnswerSink | null = null;
+  /** Set with the head: what is written before it is an interim answer. */
+  body: BodySink | null = null;
+  readonly #onInterim: (text: string) => void;
   #isDestroyed = false;
 
-  constructor({ ip, encrypted }: CrossingRequest) {
+  /** @param onInterim told the head of an answer before the answer, as it would be on the wire */
+  constructor({ ip, encrypted }: CrossingRequest, onInterim: (text: string) => void) {
     super();
+    this.#onInterim = onInterim;
     this.remoteAddress = ip;
     this.remoteFamily = ip.includes(':') ? 'IPv6' : 'IPv4';
     this.encrypted = encrypted;
@@ -53,8 +56,9 @@ export class RemoteSocket extends EventEmitter {
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | null, done?: Done): boolean {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding ?? 'utf8') : toBuffer(chunk);
     if (this.body !== null) return this.body.write(bytes, done);
-    if (done !== undefined) process.nextTick(done, new Error('the body came before the head'));
-    return false;
+    this.#onInterim(bytes.toString('latin1'));
+    if (done !== undefined) process.nextTick(done);
+    return true;
   }
 
   /** The gateway is told that the answer is broken, unless it has ended. A client that is gone is no exception. */

@@ -1,5 +1,5 @@
 import { RubbishError } from '../channel/frames.ts';
-import type { CrossingHead, HandedOn, HttpOutcome, WholeAnswer } from '../protocol.ts';
+import type { CrossingHead, HandedOn, HttpOutcome, InterimAnswer, WholeAnswer } from '../protocol.ts';
 
 /** What may be a member, and what it has to be. By hand: it is checked for every request. */
 type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
@@ -16,6 +16,12 @@ const HANDED_ON: Shape = {
   status: isStatus,
   setAnswer: (value) => isFields(value, (each) => typeof each === 'number' || isHeader(each)),
   removedAnswer: isTexts,
+  listens: (value) => typeof value === 'boolean',
+};
+/** All but 101, after which there is no HTTP. */
+const INTERIM: Shape = {
+  status: (value) => isStatus(value) && (value as number) < 200 && value !== 101,
+  headers: isPairs,
 };
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
@@ -27,6 +33,21 @@ export function parseHead(value: unknown): CrossingHead {
 /** @throws RubbishError */
 export function parseHandedOn(value: unknown): HandedOn {
   return parse(value, HANDED_ON, 'what a handler did to a request') as HandedOn;
+}
+
+/** @throws RubbishError */
+export function parseInterim(value: unknown): InterimAnswer {
+  return parseWhole<InterimAnswer>(value, INTERIM, 'an interim answer');
+}
+
+/**
+ * Names and values, one after the other.
+ *
+ * @throws RubbishError
+ */
+export function parseTrailers(value: unknown): readonly string[] {
+  if (isPairs(value)) return value;
+  throw new RubbishError('expected the names and values of trailers, saw something else');
 }
 
 /** @throws RubbishError */
@@ -91,8 +112,12 @@ function isHeader(value: unknown): boolean {
   return isText(value) || isTexts(value);
 }
 
-function isTexts(value: unknown): boolean {
+function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText);
+}
+
+function isPairs(value: unknown): value is string[] {
+  return isTexts(value) && value.length % 2 === 0;
 }
 
 function isText(value: unknown): value is string {

@@ -7,10 +7,12 @@ import type {
   CrossingHead,
   CrossingRequest,
   HandedOn,
+  InterimAnswer,
   WholeAnswer,
 } from '../protocol.ts';
 import { AnswerRelay, canRelay } from './answer-relay.ts';
-import { parseHandedOn, parseHead, parseOutcome } from './http-outcome.ts';
+import { AnswerWatch } from './answer-watch.ts';
+import { parseHandedOn, parseHead, parseInterim, parseOutcome, parseTrailers } from './http-outcome.ts';
 
 /** Gives the channel to the plugin's process, once there is one that is ready. */
 export type Connect = () => Channel | Promise<Channel>;
@@ -44,6 +46,7 @@ class Crossing {
   readonly #stream: number | null;
   readonly #relayStream: number;
   #relay: AnswerRelay | null = null;
+  #watch: AnswerWatch | null = null;
 
   constructor(
     channel: Channel,
@@ -71,6 +74,7 @@ class Crossing {
     );
     let isGone = false;
     const onClose = (): void => {
+      if (this.#watch?.isTold === true) return;
       isGone = true;
       giveUp(new Error('the client has gone'));
     };
@@ -93,14 +97,23 @@ class Crossing {
     if (event === 'pull') this.#sendBody();
     else if (event === 'head') this.#answer(parseHead(value));
     else if (event === 'next') this.#handOn(parseHandedOn(value));
+    else if (event === 'interim') this.#answerMeanwhile(parseInterim(value));
+    else if (event === 'trailers') this.#res.addTrailers(pairs(parseTrailers(value)));
   }
 
-  /** Middleware has wrapped the answer and handed on: what others answer passes through its process. */
+  /** Handed on by middleware that listens, or has wrapped the answer: then what others answer passes through it. */
   #handOn(changes: HandedOn): void {
-    if (this.#relay !== null || !canRelay(this.#res)) return;
+    if (this.#relay !== null || this.#watch !== null || !canRelay(this.#res)) return;
     apply(changes, this.#req, this.#res);
-    this.#relay = new AnswerRelay(this.#res, this.#channel.open(this.#relayStream));
+    const out = this.#channel.open(this.#relayStream);
+    if (changes.listens === true) this.#watch = new AnswerWatch(this.#res, out);
+    else this.#relay = new AnswerRelay(this.#res, out);
     this.#next();
+  }
+
+  #answerMeanwhile({ status, headers }: InterimAnswer): void {
+    const res = this.#res;
+    if (!res.headersSent && !res.destroyed) res.writeInformation(status, headers as string[]);
   }
 
   #sendBody(): void {
@@ -117,7 +130,7 @@ class Crossing {
       this.#relay.take(head, body);
       return;
     }
-    if (res.headersSent || res.destroyed) {
+    if (this.#watch !== null || res.headersSent || res.destroyed) {
       body.destroy();
       return;
     }
@@ -136,7 +149,7 @@ class Crossing {
     const res = this.#res;
     const body = unpackBytes(answer.body);
     if (this.#relay !== null) this.#relay.takeWhole(answer, body);
-    else if (!res.headersSent && !res.destroyed) {
+    else if (this.#watch === null && !res.headersSent && !res.destroyed) {
       setHead(res, answer);
       // Node sends a head and a text of one-byte characters in one write, and a head and a buffer in two.
       res.end(body.toString('latin1'), 'latin1');
@@ -166,6 +179,10 @@ class Crossing {
       relay: this.#relayStream,
     };
   }
+}
+
+function pairs(flat: readonly string[]): [string, string][] {
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? '']);
 }
 
 /** The head is the whole head: what is not in it was taken away. */
