@@ -27,7 +27,9 @@ const STALE_FIELDS: readonly string[] = [
   'content-language',
   'content-range',
   'etag',
+  'expires',
   'last-modified',
+  'trailer',
   'transfer-encoding',
 ];
 

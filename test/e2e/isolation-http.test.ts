@@ -46,6 +46,10 @@ export default {
       })
       .get('/${name}/hints', (req, res) => { res.writeEarlyHints({ link: '</a.css>; rel=preload', 'x-hint': 'h' }); res.writeProcessing(); res.send('x'); })
       .get('/${name}/route/:id', (req, res) => res.json(req.route.path))
+      .get('/${name}/stale', (req, res) => {
+        res.set({ Trailer: 'X-Sum', 'Content-Encoding': 'gzip', 'Content-Length': '3', Expires: '0', ETag: '"a"' });
+        throw new Error('before the answer');
+      })
       .get('/${name}/exit', () => process.exit(1))
       .get('/${name}/slow', (req, res) => { res.write('begun, '); slow = res; })
       .get('/${name}/go-on', (req, res) => { slow.end('ended'); res.send(''); })
@@ -203,6 +207,19 @@ test('what a handler does to its answer', async (t) => {
         const answer = await get(gateway, `/${tier}/${path}`);
         assert.equal(await text(answer), 'summed');
         assert.deepEqual({ ...answer.trailers }, expected);
+      }
+    });
+
+    await t.test(`${tier}: what was said of an answer that failed is not said of the error`, async () => {
+      for (const method of ['GET', 'HEAD']) {
+        const asked = open(gateway, `/${tier}/stale`, { method }).end();
+        const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+        assert.equal(answer.statusCode, 500);
+        const body = await text(answer);
+        if (method === 'GET') assert.equal(JSON.parse(body).error.code, 'plugin_error');
+        for (const name of ['trailer', 'content-encoding', 'expires', 'etag'])
+          assert.equal(answer.headers[name], undefined, name);
+        assert.notEqual(answer.headers['content-length'], '3');
       }
     });
 
