@@ -208,7 +208,6 @@ async function besideInnocents(gateway: GatewayProcess, attack: () => Promise<vo
     await innocents.stop();
   }
   assert.deepEqual(innocents.wrong, []);
-  assert.ok(innocents.answered > CONNECTIONS);
   assert.equal((await inspectPlugin(gateway, 'innocent')).failures.total, 0);
   assert.equal(await gateway.stop(), 0);
 }
@@ -232,7 +231,6 @@ class Innocents {
   readonly #loops: Promise<void>[];
   readonly wrong: string[] = [];
   #stopped = false;
-  answered = 0;
 
   constructor({ url }: GatewayProcess) {
     this.#loops = Array.from({ length: CONNECTIONS }, (_, n) =>
@@ -240,6 +238,7 @@ class Innocents {
     );
   }
 
+  /** When each has asked once more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#loops);
@@ -247,9 +246,9 @@ class Innocents {
   }
 
   async #loop(url: string, n: string): Promise<void> {
-    while (!this.#stopped) {
+    for (let isLast = false; !isLast; ) {
+      isLast = this.#stopped;
       const answer = await this.#get(url);
-      this.answered++;
       const isWrong = answer !== JSON.stringify({ n, clean: true });
       if (isWrong && this.wrong.length < FEW) this.wrong.push(answer);
       // So many connections at full speed would leave nothing for the attacks on a small machine.
