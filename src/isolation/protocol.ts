@@ -81,6 +81,8 @@ export interface CrossingRequest {
   /** Headers that the answer has already. */
   readonly answer: Readonly<Record<string, number | string | string[]>>;
   readonly status: number;
+  /** Of the status, where handlers before have set one. */
+  readonly message?: string | undefined;
   /** A body that has been read already. */
   readonly body?: CrossingBody | undefined;
   /** A body that nobody has read, but that is here as a whole. */
@@ -145,6 +147,8 @@ export interface HandedOn {
   readonly removedHeaders?: readonly string[];
   readonly body?: CrossingBody;
   readonly status?: number;
+  /** Of the status. */
+  readonly message?: string;
   /** Headers of the answer. */
   readonly setAnswer?: Readonly<Record<string, number | string | string[]>>;
   readonly removedAnswer?: readonly string[];

@@ -47,6 +47,8 @@ export function sendError(res: ServerResponse, error: GatewayError, said: Upstre
     return;
   }
   for (const name of STALE_FIELDS) res.removeHeader(name);
+  // Node's own for the status.
+  res.statusMessage = '';
   setAdvice(res, error.headers);
   // RFC 9110, section 11.6.1: a 401 names at least one way to authenticate.
   if (error.status === 401 && !res.hasHeader('www-authenticate')) {

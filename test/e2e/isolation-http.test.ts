@@ -48,8 +48,10 @@ export default {
       .get('/${name}/route/:id', (req, res) => res.json(req.route.path))
       .get('/${name}/stale', (req, res) => {
         res.set({ Trailer: 'X-Sum', 'Content-Encoding': 'gzip', 'Content-Length': '3', Expires: '0', ETag: '"a"' });
+        res.statusMessage = 'Quite Well';
         throw new Error('before the answer');
       })
+      .get('/${name}/unsayable', (req, res) => { res.statusMessage = 'two\\nlines'; res.send('x'); })
       .get('/${name}/exit', () => process.exit(1))
       .get('/${name}/slow', (req, res) => { res.write('begun, '); slow = res; })
       .get('/${name}/go-on', (req, res) => { slow.end('ended'); res.send(''); })
@@ -59,6 +61,15 @@ export default {
       next();
     });
     app.use('/${other}/named', (req, res, next) => { res.set('X-Named', '1').set('x-Other', ['a', 'b']); next(); });
+    app.use('/${other}/renamed', (req, res, next) => { res.statusMessage = 'Just Fine'; next(); });
+    app.use('/${other}/spoilt', (req, res, next) => {
+      if (req.get('x-by') === '${name}') res.statusMessage = 'two\\nlines';
+      next();
+    });
+    app.get('/${name}/spoilt', (req, res) => res.send('whole'));
+    app.get('/${name}/renamed', (req, res) => res.send(''));
+    app.use('/${other}/kept', (req, res, next) => { req.user = { id: 1 }; req.body = {}; res.locals.theme = 'dark'; next(); });
+    app.get('/${name}/kept', (req, res) => res.json([req.user ?? null, res.locals.theme ?? null]));
     app.get('/${name}/named', (req, res) => res.send(''));
     app.use('/${other}/late', (req, res, next) => {
       res.on('finish', () => undefined);
@@ -188,6 +199,8 @@ test('what a handler does to its answer', async (t) => {
       ({ event, requestId }) => event === 'plugin_failure' && requestId === headers['x-request-id'],
     );
   for (const tier of ['inline', 'process'] as const) {
+    const other = tier === 'inline' ? 'process' : 'inline';
+
     await t.test(`${tier}: the first answer counts, and the second against the plugin`, async () => {
       for (const [path, expected] of [
         ['twice', 'first'],
@@ -215,6 +228,7 @@ test('what a handler does to its answer', async (t) => {
         const asked = open(gateway, `/${tier}/stale`, { method }).end();
         const [answer] = (await once(asked, 'response')) as [IncomingMessage];
         assert.equal(answer.statusCode, 500);
+        assert.equal(answer.statusMessage, 'Internal Server Error');
         const body = await text(answer);
         if (method === 'GET') assert.equal(JSON.parse(body).error.code, 'plugin_error');
         for (const name of ['trailer', 'content-encoding', 'expires', 'etag'])
@@ -235,6 +249,18 @@ test('what a handler does to its answer', async (t) => {
       ]);
     });
 
+    await t.test(`${tier}: a status message of middleware`, async () => {
+      const { statusMessage } = await get(gateway, `/${other}/renamed`);
+      assert.equal(statusMessage, 'Just Fine');
+    });
+
+    await t.test(`${tier}: an answer with a status message that HTTP does not allow fails`, async () => {
+      const answer = await get(gateway, `/${tier}/unsayable`);
+      assert.equal(answer.statusCode, 500);
+      assert.equal(JSON.parse(await text(answer)).error.code, 'plugin_error');
+      await failureOf(answer);
+    });
+
     await t.test(`${tier}: the route that was found`, async () => {
       for (const kind of ['route', 'several']) {
         const answer = await get(gateway, `/${tier}/${kind}/7`);
@@ -247,6 +273,23 @@ test('what a handler does to its answer', async (t) => {
     const { rawHeaders } = await get(gateway, '/inline/named');
     assert.ok(rawHeaders.includes('X-Named'));
     assert.equal(rawHeaders.filter((name) => name === 'x-Other').length, 2);
+  });
+
+  await t.test('process: middleware with a status message that HTTP does not allow is left out', async () => {
+    const answer = await get(gateway, '/inline/spoilt', { 'x-by': 'process' });
+    assert.deepEqual([answer.statusMessage, await text(answer)], ['OK', 'whole']);
+    assert.equal((await failureOf(answer)).plugin, 'process');
+  });
+
+  await t.test('process: a warning names each property that stays in its process, once', async () => {
+    for (let i = 0; i < 3; i++)
+      assert.equal(await text(await get(gateway, '/inline/kept')), JSON.stringify([null, null]));
+    const isWarning = ({ level, plugin }: LogLine): boolean => level === 'warn' && plugin === 'process';
+    await gateway.logged((line) => isWarning(line) && String(line.message).includes('res.locals.theme'));
+    const warnings = gateway.log
+      .filter(isWarning)
+      .map(({ message }) => /sets (\S+) and/.exec(String(message))?.[1]);
+    assert.deepEqual(warnings, ['req.user', 'res.locals.theme']);
   });
 
   await t.test('process: who has handed on and listens does not answer', async () => {

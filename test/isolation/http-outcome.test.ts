@@ -19,6 +19,7 @@ const HANDED_ON = {
   removedHeaders: ['e'],
   body: { json: null },
   status: 201,
+  message: 'Made',
   setAnswer: { f: 1, g: ['h'] },
   removedAnswer: ['i'],
   listens: true,
@@ -50,6 +51,10 @@ test('a member that is missing, unknown or of another type is refused', () => {
     { more: 1 },
     { answer: HEAD },
     ...[99, 1000, 200.5, '200', null].map((status) => ({ answer: { ...answer, status } })),
+    ...['two\nlines', 'nul\0', '€', 1, null].flatMap((message) => [
+      { answer: { ...answer, message } },
+      { next: { message } },
+    ]),
     ...[['a', 1], 'a', { a: 'b' }].map((headers) => ({ answer: { ...answer, headers } })),
     ...[{}, { text: 1 }, { text: '', base64: '' }, { base64: '!' }, { base64: 'abc' }, { json: 1 }, 'x'].map(
       (body) => ({ answer: { ...answer, body } }),

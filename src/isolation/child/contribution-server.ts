@@ -14,7 +14,8 @@ import type { ServedCall } from '../channel/serving.ts';
 import type { CrossingLlmRequest, CrossingRequest, Description, HookName } from '../protocol.ts';
 import { judgeInTurn } from './evaluators.ts';
 import { HookChain, type HookSubject } from './hooks.ts';
-import { runRemote } from './http-calls.ts';
+import { type HttpReports, runRemote } from './http-calls.ts';
+import { KeptProperties } from './kept-properties.ts';
 import { LlmRequests } from './llm-requests.ts';
 import { ProviderServer } from './provider-server.ts';
 
@@ -29,24 +30,26 @@ interface MiddlewareRun {
   readonly handler: RequestHandler;
 }
 
+/** What is told of a plugin besides the results of its calls. */
+export interface ServerReports {
+  /** Told of a failure that a request goes on without. */
+  readonly onSkipped: (error: unknown) => void;
+  /** Writes to the plugin's log. */
+  readonly warn: (message: string) => void;
+}
+
 /** Calls what a plugin has registered, in the plugin's own process. */
 export class ContributionServer {
   readonly description: Description;
   readonly #methods: Readonly<Record<string, Method>>;
 
-  /** @param onSkipped told of a failure that a request goes on without */
-  constructor(
-    channel: Channel,
-    bag: Contributions,
-    failClosed: boolean,
-    onSkipped: (error: unknown) => void,
-  ) {
+  constructor(channel: Channel, bag: Contributions, failClosed: boolean, { onSkipped, warn }: ServerReports) {
     const routes = bag.routes.map(composed);
     const middleware = middlewareRuns(bag.middleware, failClosed, onSkipped);
     const providers = new ProviderServer(channel, [...bag.providers.values()]);
     this.description = describe(bag, middleware);
     this.#methods = {
-      ...httpMethods(channel, routes, middleware, onSkipped),
+      ...httpMethods(channel, routes, middleware, { onLate: onSkipped, kept: new KeptProperties(warn) }),
       ...llmMethods(bag, failClosed, onSkipped),
       ...otherMethods(bag),
       ...providers.methods,
@@ -64,10 +67,10 @@ function httpMethods(
   channel: Channel,
   routes: readonly RequestHandler[],
   middleware: readonly MiddlewareRun[],
-  onLate: (error: unknown) => void,
+  reports: HttpReports,
 ): Record<string, Method> {
   const run = (handler: RequestHandler, request: CrossingRequest, call: ServedCall): unknown =>
-    runRemote(channel, handler, request, call, onLate);
+    runRemote(channel, handler, request, call, reports);
   return {
     route: ({ index, request }, call) => run(at(routes, index), request, call),
     middleware: ({ index, request }, call) => run(at(middleware, index).handler, request, call),

@@ -1,3 +1,4 @@
+import { validateHeaderValue } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Channel } from '../channel/channel.ts';
@@ -6,10 +7,15 @@ import type { OutgoingStream } from '../channel/streams.ts';
 import type { AnswerHead, CrossingBody, CrossingRequest, HandedOn, HttpOutcome } from '../protocol.ts';
 import { answerThrough, endWith, isWrapped, refuseReplaced } from './answer-relay.ts';
 import { AnswerSink, type BodySink, NOWHERE } from './answer-sink.ts';
+import type { KeptProperties } from './kept-properties.ts';
 import { createMessages, type Messages, type RemoteResponse } from './messages.ts';
 
-/** Told of what breaks after a request has been handed on or answered. */
-export type OnLate = (error: unknown) => void;
+/** What is told of handlers besides what becomes of their requests. */
+export interface HttpReports {
+  /** Told of what breaks after a request has been handed on or answered. */
+  readonly onLate: (error: unknown) => void;
+  readonly kept: KeptProperties;
+}
 
 /** Runs a handler for a request that the gateway has sent. Rejects with what it throws before it has answered. */
 export function runRemote(
@@ -17,16 +23,22 @@ export function runRemote(
   handler: RequestHandler,
   request: CrossingRequest,
   call: ServedCall,
-  onLate: OnLate,
+  reports: HttpReports,
 ): Promise<HttpOutcome> {
-  return new Exchange(channel, request, call, onLate).run(handler);
+  return new Exchange(channel, request, call, reports).run(handler);
+}
+
+/** What there was before a handler was called. */
+interface Before {
+  readonly listeners: number;
+  readonly properties: ReadonlySet<string> | null;
 }
 
 class Exchange {
   readonly #channel: Channel;
   readonly #request: CrossingRequest;
   readonly #call: ServedCall;
-  readonly #onLate: OnLate;
+  readonly #reports: HttpReports;
   readonly #messages: Messages;
   readonly #givenBody: unknown;
   readonly #outcome = Promise.withResolvers<HttpOutcome>();
@@ -35,11 +47,11 @@ class Exchange {
   #handedOn: 'wrapped' | 'listening' | null = null;
   #othersHaveEnded = false;
 
-  constructor(channel: Channel, request: CrossingRequest, call: ServedCall, onLate: OnLate) {
+  constructor(channel: Channel, request: CrossingRequest, call: ServedCall, reports: HttpReports) {
     this.#channel = channel;
     this.#request = request;
     this.#call = call;
-    this.#onLate = onLate;
+    this.#reports = reports;
     this.#messages = createMessages(request, {
       openBody: () => this.#openBody(),
       sendHead: (head, onDrain) => this.#sendHead(head, onDrain),
@@ -55,9 +67,12 @@ class Exchange {
       const answer = socket.body?.whole() ?? null;
       this.#settle(answer === null ? {} : { answer });
     });
-    res.on('error', this.#onLate);
-    const listeners = countListeners(this.#messages);
-    const next = (argument?: unknown): void => this.#next(argument, listeners);
+    res.on('error', this.#reports.onLate);
+    const before: Before = {
+      listeners: countListeners(this.#messages),
+      properties: this.#reports.kept.before(this.#messages),
+    };
+    const next = (argument?: unknown): void => this.#next(argument, before);
     try {
       const returned: unknown = handler(req as unknown as Request, res as unknown as Response, next);
       if (returned instanceof Promise) returned.catch((reason) => this.#thrown(reason));
@@ -87,7 +102,7 @@ class Exchange {
       );
     }
     if (!this.#othersHaveEnded)
-      this.#onLate(
+      this.#reports.onLate(
         new Error(
           'saw an answer of a handler that has handed on and listens; expected it to leave that to others',
         ),
@@ -95,18 +110,18 @@ class Exchange {
     return NOWHERE;
   }
 
-  /** @param listeners how many there were before the handler was called */
-  #next(argument: unknown, listeners: number): void {
+  #next(argument: unknown, before: Before): void {
     if (argument != null && argument !== 'route' && argument !== 'router') this.#thrown(argument);
     else if (this.#over || this.#handedOn !== null)
-      this.#onLate(new Error('next() was called twice, or after the answer'));
+      this.#reports.onLate(new Error('next() was called twice, or after the answer'));
     else if (this.#messages.res.headersSent)
-      this.#onLate(new Error('next() was called after the answer had begun'));
-    else this.#handOn(listeners);
+      this.#reports.onLate(new Error('next() was called after the answer had begun'));
+    else this.#handOn(before);
   }
 
-  #handOn(listeners: number): void {
+  #handOn({ listeners, properties }: Before): void {
     const { res } = this.#messages;
+    this.#reports.kept.handedOn(this.#messages, properties);
     try {
       const next = changes(this.#messages, this.#request, this.#givenBody);
       if (isWrapped(res)) {
@@ -135,14 +150,14 @@ class Exchange {
 
   /** After it has handed on, it breaks for itself alone. */
   #thrown(thrown: unknown): void {
-    if (this.#handedOn !== null) this.#onLate(thrown);
+    if (this.#handedOn !== null) this.#reports.onLate(thrown);
     else this.#fail(thrown);
   }
 
   #fail(thrown: unknown): void {
     // An answer that has ended is whole: it is on its way, whatever comes after it.
     if (this.#over || this.#messages.res.writableEnded) {
-      this.#onLate(thrown);
+      this.#reports.onLate(thrown);
       return;
     }
     this.#over = true;
@@ -173,6 +188,8 @@ function countListeners({ req, res, socket }: Messages): number {
 /** @throws Error for what a handler did that has no effect on the other side of the channel */
 function changes({ req, res }: Messages, before: CrossingRequest, givenBody: unknown): HandedOn {
   refuseReplaced(res);
+  const { statusMessage: message } = res;
+  if (message !== undefined) validateHeaderValue('status message', message);
   const { url = before.url, method = before.method } = req;
   const answer = res.getHeaders() as NonNullable<HandedOn['setAnswer']>;
   const headers = req.headers as Record<string, string | string[]>;
@@ -187,6 +204,7 @@ function changes({ req, res }: Messages, before: CrossingRequest, givenBody: unk
     ...(removedHeaders.length > 0 && { removedHeaders }),
     ...(req.body !== givenBody && { body: toCrossing(req.body) }),
     ...(res.statusCode !== before.status && { status: res.statusCode }),
+    ...(message !== before.message && { message }),
     ...(setAnswer !== null && { setAnswer }),
     ...(removedAnswer.length > 0 && { removedAnswer }),
   };

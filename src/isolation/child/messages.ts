@@ -54,6 +54,8 @@ export class RemoteRequest extends IncomingMessage {
 
 /** The response: Node's class, which writes its head to the gateway as data and its body unframed. */
 export class RemoteResponse extends ServerResponse<RemoteRequest> {
+  declare locals: Record<string, unknown>;
+
   constructor(req: RemoteRequest, socket: RemoteSocket, sendHead: MessagePorts['sendHead']) {
     super(req);
     this.sendDate = false;
@@ -92,11 +94,12 @@ export function createMessages(request: CrossingRequest, ports: MessagePorts): M
   const res = new RemoteResponse(req, socket, ports.sendHead);
   const { originalUrl, baseUrl, params } = request;
   Object.assign(req, { res, originalUrl, baseUrl, params });
-  Object.assign(res, { locals: Object.create(null) });
+  res.locals = Object.create(null);
   // Copies: `appendHeader` adds to the list that it finds, which has to stay what it was to tell what changed.
   for (const [name, value] of Object.entries(request.answer))
     res.setHeader(name, Array.isArray(value) ? [...value] : value);
   res.statusCode = request.status;
+  if (request.message !== undefined) res.statusMessage = request.message;
   if (request.body !== undefined) giveBody(req, request.body);
   return { req, res, socket };
 }

@@ -95,9 +95,10 @@ export class PluginRuntime {
     } finally {
       registrar.close();
     }
-    const server = new ContributionServer(this.#channel, bag, order.failClosed, (error) =>
-      this.#reportFailure(error),
-    );
+    const server = new ContributionServer(this.#channel, bag, order.failClosed, {
+      onSkipped: (error) => this.#reportFailure(error),
+      warn: (message) => context.plugin.logger.warn(message),
+    });
     this.#started = { app: registrar.app, context, server };
     return server.description;
   }

@@ -4,7 +4,7 @@ import type { CrossingHead, HandedOn, HttpOutcome, InterimAnswer, WholeAnswer } 
 /** What may be a member, and what it has to be. By hand: it is checked for every request. */
 type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
 
-const ANSWER_HEAD: Shape = { status: isStatus, message: isText, headers: isTexts };
+const ANSWER_HEAD: Shape = { status: isStatus, message: isMessage, headers: isTexts };
 const HEAD: Shape = { ...ANSWER_HEAD, stream: Number.isInteger };
 const WHOLE_ANSWER: Shape = { ...ANSWER_HEAD, body: isBytes };
 const HANDED_ON: Shape = {
@@ -14,6 +14,7 @@ const HANDED_ON: Shape = {
   removedHeaders: isTexts,
   body: isBody,
   status: isStatus,
+  message: isMessage,
   setAnswer: (value) => isFields(value, (each) => typeof each === 'number' || isHeader(each)),
   removedAnswer: isTexts,
   listens: (value) => typeof value === 'boolean',
@@ -23,6 +24,8 @@ const INTERIM: Shape = {
   status: (value) => isStatus(value) && (value as number) < 200 && value !== 101,
   headers: isPairs,
 };
+/** What Node refuses in a status line: where it is written, it would be no more the plugin's failure. */
+const UNSAYABLE = /[^\t\x20-\x7e\x80-\xff]/;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** @throws RubbishError */
@@ -106,6 +109,10 @@ function isBase64(value: unknown): boolean {
 
 function isStatus(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) >= 100 && (value as number) <= 999;
+}
+
+function isMessage(value: unknown): boolean {
+  return isText(value) && !UNSAYABLE.test(value);
 }
 
 function isHeader(value: unknown): boolean {

@@ -173,6 +173,7 @@ class Crossing {
       identity: req.identity ?? null,
       answer: this.#res.getHeaders() as CrossingRequest['answer'],
       status: this.#res.statusCode,
+      message: this.#res.statusMessage || undefined,
       body: req.body === undefined ? undefined : toCrossing(req.body),
       unread: this.#unread,
       stream: this.#stream,
@@ -194,13 +195,15 @@ function setHead(res: Response, { status, message, headers }: AnswerHead): void 
 }
 
 function apply(changes: HandedOn, req: Request, res: Response): void {
-  const { url, method, setHeaders, removedHeaders, body, status, setAnswer, removedAnswer } = changes;
+  const { url, method, setHeaders, removedHeaders, body, status, message, setAnswer, removedAnswer } =
+    changes;
   if (url !== undefined) req.url = url;
   if (method !== undefined) req.method = method;
   Object.assign(req.headers, setHeaders);
   for (const name of removedHeaders ?? []) delete req.headers[name];
   if (body !== undefined) req.body = 'json' in body ? body.json : Buffer.from(body.base64, 'base64');
   if (status !== undefined) res.statusCode = status;
+  if (message !== undefined) res.statusMessage = message;
   for (const name of removedAnswer ?? []) res.removeHeader(name);
   for (const [name, value] of Object.entries(setAnswer ?? {})) res.setHeader(name, value);
 }
