@@ -193,6 +193,14 @@ export class SSRFBlockedError extends GatewayError {
   }
 }
 
+/**
+ * What a plugin has answered is not what its method answers: found where the plugin runs, by the check of whoever has
+ * asked. The message says what was seen and what is expected.
+ */
+export class WrongAnswerError extends Error {
+  override readonly name = 'WrongAnswerError';
+}
+
 /** The body of an error answer in OpenAI's shape. */
 export interface ErrorBody {
   readonly error: {

@@ -1,5 +1,5 @@
 import { FRAME, type Frame, RubbishError } from './frames.ts';
-import { IncomingStream, OutgoingStream, type SendFrame } from './streams.ts';
+import { fromFailure, IncomingStream, OutgoingStream, type SendFrame } from './streams.ts';
 import { TransientMap } from './transient-map.ts';
 
 /** A chunk below this counts as a message: it costs as much. */
@@ -63,7 +63,7 @@ export class StreamTable {
   /** Every stream fails with `reason`, and so does each that is opened from now on. */
   break(reason: Error): void {
     this.#broken = reason;
-    for (const stream of this.#incoming.values()) stream.takeFailure(reason.message);
+    for (const stream of this.#incoming.values()) stream.takeFailure(reason);
     for (const stream of this.#outgoing.values()) stream.destroy(reason);
   }
 
@@ -81,7 +81,7 @@ export class StreamTable {
       if (payload.length < SMALL_CHUNK_BYTES) this.#options.count();
       stream.takeChunk(payload);
     } else if (kind === FRAME.END) stream.takeEnd();
-    else stream.takeFailure(payload.toString('utf8', 0, 1000));
+    else stream.takeFailure(fromFailure(payload));
   }
 }
 

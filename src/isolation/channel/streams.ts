@@ -1,4 +1,5 @@
 import { Readable, Writable } from 'node:stream';
+import { packError, parseError, unpackError } from './errors.ts';
 import { FRAME, type FrameKind, RubbishError } from './frames.ts';
 
 /** Bytes that a stream's writer may be ahead of its reader. */
@@ -44,7 +45,7 @@ export class OutgoingStream extends Writable {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#finish(FRAME.FAIL, Buffer.from(error?.message ?? 'the stream was given up'));
+    if (!this.#over) this.#finish(FRAME.FAIL, toFailure(error ?? new Error('the stream was given up')));
     this.#waiting = null;
     done(error);
   }
@@ -107,9 +108,9 @@ export class IncomingStream extends Readable {
     if (this.#wanted) this.#feed();
   }
 
-  takeFailure(reason: string): void {
+  takeFailure(reason: Error): void {
     this.#forget();
-    this.destroy(new Error(reason));
+    this.destroy(reason);
   }
 
   override _read(): void {
@@ -150,4 +151,24 @@ export class IncomingStream extends Readable {
     this.#over = true;
     this.#onGone();
   }
+}
+
+/** Why a stream has failed, as a frame's payload. */
+function toFailure(reason: Error): Buffer {
+  return Buffer.from(JSON.stringify(packError(reason)));
+}
+
+/**
+ * The reason again.
+ *
+ * @throws RubbishError
+ */
+export function fromFailure(payload: Buffer): Error {
+  let packed: unknown;
+  try {
+    packed = JSON.parse(payload.toString());
+  } catch {
+    throw new RubbishError('saw a failure of a stream that is no JSON');
+  }
+  return unpackError(parseError(packed));
 }
