@@ -1,6 +1,13 @@
 import { AsyncVariable } from '../async-variable.ts';
 import { Deadlines } from '../deadlines.ts';
-import { clientErrorStatus, GatewayError, isGatewayError, PluginTimeoutError, toError } from '../errors.ts';
+import {
+  clientErrorStatus,
+  GatewayError,
+  isGatewayError,
+  PluginTimeoutError,
+  toError,
+  WrongAnswerError,
+} from '../errors.ts';
 import type { RequestScope } from '../request-scope.ts';
 import { blameByStack } from './blame.ts';
 import type { CallContext, FailureKind, Owner, Phase } from './owner.ts';
@@ -203,16 +210,21 @@ export class Containment {
     try {
       return site.check(value);
     } catch (cause) {
-      const message = `Plugin "${site.owner.name}": ${site.what} answered wrongly: ${toError(cause).message}`;
-      const error = new GatewayError('plugin_error', message, { plugin: site.owner.name, cause });
-      this.fail(site.owner, site.phase, 'invalid', error, request);
-      throw new CountedError(error);
+      throw new CountedError(this.#wrong(site, request, cause));
     }
+  }
+
+  #wrong<T>(site: CallSite<T>, request: RequestScope | null, cause: unknown): GatewayError {
+    const message = `Plugin "${site.owner.name}": ${site.what} answered wrongly: ${toError(cause).message}`;
+    const error = new GatewayError('plugin_error', message, { plugin: site.owner.name, cause });
+    this.fail(site.owner, site.phase, 'invalid', error, request);
+    return error;
   }
 
   #judge<T>(site: CallSite<T>, request: RequestScope | null, thrown: unknown): unknown {
     if (thrown instanceof CountedError) return thrown.error;
     if (isAnswer(thrown)) return thrown;
+    if (thrown instanceof WrongAnswerError) return this.#wrong(site, request, thrown);
     if (thrown instanceof DeadlineError) {
       this.fail(site.owner, site.phase, 'timeout', thrown.error, request);
       return thrown.error;

@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts';
 import type { AuthProvider, Identity, Reservation, UsageEstimate, UsageOutcome } from '../plugin-api/auth.ts';
 import type { StorageValue } from '../plugin-api/storage.ts';
 import type { RequestScope } from '../request-scope.ts';
+import { isStorageValue } from '../storage/canonical-json.ts';
 import { invoke, type Member } from './member.ts';
 import type { AccountsPhase, Reserved } from './types.ts';
 
@@ -72,10 +73,16 @@ export function unavailable(plugin: string, cause?: unknown): GatewayError {
   return new GatewayError('auth_unavailable', 'Authentication is unavailable', { plugin, cause });
 }
 
-function checkReservation(value: unknown): Reservation | null {
+/**
+ * What `reserve` has answered.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkReservation(value: unknown): Reservation | null {
   if (value === null) return null;
-  if (typeof value === 'object' && value !== undefined && Object.hasOwn(value, 'ticket')) {
-    return value as Reservation;
-  }
-  throw new Error(`saw ${typeof value}, expected null or a reservation: { ticket, headers? }`);
+  if (typeof value !== 'object' || !Object.hasOwn(value, 'ticket'))
+    throw new Error(`saw ${typeof value}, expected null or a reservation: { ticket, headers? }`);
+  const { ticket } = value as { ticket: unknown };
+  if (!isStorageValue(ticket)) throw new Error(`saw a ticket of type ${typeof ticket}, expected JSON`);
+  return value as Reservation;
 }

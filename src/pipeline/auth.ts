@@ -109,8 +109,14 @@ function refusal(member: Member, thrown: unknown): unknown {
   return isAnswer(thrown) ? thrown : unavailable(member.name, thrown);
 }
 
-/** A copy that the provider no longer holds: what it does to its object later changes nobody's identity. */
-function checkIdentity(provider: string, value: unknown): Identity | null {
+/**
+ * What a provider has answered: a copy that it no longer holds. What it does to its object later changes nobody's
+ * identity.
+ *
+ * @param provider its name, for who has no other
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkIdentity(provider: string, value: unknown): Identity | null {
   if (value === null) return null;
   if (typeof value !== 'object' || Array.isArray(value)) {
     throw new Error(

@@ -187,14 +187,24 @@ function withBody(request: LlmRequest, body: Readonly<Record<string, unknown>>):
 
 type RequestResult = { readonly body?: Record<string, unknown>; readonly response?: Record<string, unknown> };
 
-function checkRequestResult(value: unknown): RequestResult | undefined {
+/**
+ * What `onRequest` has returned, checked; `undefined`: nothing.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkRequestResult(value: unknown): RequestResult | undefined {
   if (value === undefined || value === null) return undefined;
   const { body, response } = asObject(value, 'nothing, { body } or { response }');
   if (response !== undefined) return { response: copied(response, 'response: an object') };
   return { body: copied(body, 'nothing, { body } or { response }') };
 }
 
-function checkBodyResult(value: unknown): { readonly body: Record<string, unknown> } | undefined {
+/**
+ * What `onResponse` has returned, checked; `undefined`: nothing.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkBodyResult(value: unknown): { readonly body: Record<string, unknown> } | undefined {
   if (value === undefined || value === null) return undefined;
   return { body: copied(asObject(value, 'nothing or { body }').body, 'nothing or { body }') };
 }

@@ -75,7 +75,8 @@ function checkGenerated(value: unknown): LanguageModelV4GenerateResult {
   return value as LanguageModelV4GenerateResult;
 }
 
-function checkStream(value: unknown): LanguageModelV4StreamResult {
+/** @throws Error that says what was seen and what is expected */
+export function checkStream(value: unknown): LanguageModelV4StreamResult {
   const result = fieldsOf(value, 'a result of doStream()');
   if (result.stream instanceof ReadableStream) return value as LanguageModelV4StreamResult;
   throw new Error(`saw a stream of type ${typeof result.stream}, expected a ReadableStream`);

@@ -122,7 +122,12 @@ function has<Name extends keyof Provider>(
   return provider[name] !== undefined;
 }
 
-function checkResponse(value: unknown): ProviderResponse {
+/**
+ * What `chat` has answered.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkResponse(value: unknown): ProviderResponse {
   const { status, headers, body } = (typeof value === 'object' && value !== null ? value : {}) as Record<
     string,
     unknown

@@ -72,8 +72,12 @@ function observer(
   };
 }
 
-/** Matched by id, so that a copy of a candidate (from another process, say) counts as well. */
-function checkCandidate(candidates: readonly Candidate[], value: unknown): Candidate {
+/**
+ * What a strategy has chosen. Matched by id, so that a copy of a candidate (from another process, say) counts as well.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkCandidate(candidates: readonly Candidate[], value: unknown): Candidate {
   const id = typeof value === 'object' && value !== null ? (value as { id?: unknown }).id : value;
   const found = candidates.find((candidate) => candidate.id === id);
   if (found !== undefined) return found;

@@ -130,7 +130,12 @@ function toolError(text: string): ToolResult {
   return { content: [{ type: 'text', text }], isError: true };
 }
 
-function checkTools(value: unknown): readonly Tool[] {
+/**
+ * What `listTools` has answered.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkTools(value: unknown): readonly Tool[] {
   if (!Array.isArray(value)) throw new Error(`saw ${typeof value}, expected a list of tools`);
   // The list as it travels, and a copy that the plugin no longer holds.
   return (JSON.parse(JSON.stringify(value)) as unknown[]).map(checkTool);
@@ -157,8 +162,12 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** MCP's result; or a text, which becomes one. */
-function checkResult(value: unknown): ToolResult {
+/**
+ * What `callTool` has answered: MCP's result; or a text, which becomes one.
+ *
+ * @throws Error that says what was seen and what is expected
+ */
+export function checkResult(value: unknown): ToolResult {
   if (typeof value === 'string') return { content: [{ type: 'text', text: value }] };
   const content = (value as { content?: unknown } | null | undefined)?.content;
   if (Array.isArray(content)) return value as ToolResult;

@@ -2,16 +2,22 @@ import { type RequestHandler, Router } from 'express';
 import type { Contributions, MiddlewareContribution, RouteContribution } from '../../contributions.ts';
 import { clientErrorStatus } from '../../errors.ts';
 import { deepFreeze } from '../../freeze.ts';
+import { checkReservation } from '../../pipeline/accounts.ts';
+import { checkIdentity } from '../../pipeline/auth.ts';
+import { checkCandidate } from '../../pipeline/strategies.ts';
+import { checkResult, checkTools } from '../../pipeline/tools.ts';
 import type { AuthRequest, UsageEstimate, UsageOutcome } from '../../plugin-api/auth.ts';
 import type { CallRecord } from '../../plugin-api/exporter.ts';
 import type { LlmHooks, LlmResponse } from '../../plugin-api/llm.ts';
 import type { Candidate, RouteLoad, RouteResult } from '../../plugin-api/routing.ts';
 import type { StorageValue } from '../../plugin-api/storage.ts';
 import type { ToolCall, ToolProgress } from '../../plugin-api/tools.ts';
+import { toStorage } from '../../storage/backend-storage.ts';
 import type { Channel } from '../channel/channel.ts';
 import { type PackedError, unpackError } from '../channel/errors.ts';
 import type { ServedCall } from '../channel/serving.ts';
 import type { CrossingLlmRequest, CrossingRequest, Description, HookName } from '../protocol.ts';
+import { checked } from './answers.ts';
 import { judgeInTurn } from './evaluators.ts';
 import { HookChain, type HookSubject } from './hooks.ts';
 import { type HttpReports, runRemote } from './http-calls.ts';
@@ -104,7 +110,7 @@ function llmMethods(
     ) => {
       const request = requests.take(about, signal);
       const chosen = await at(strategies, index).select(request, deepFreeze(candidates), deepFreeze(load));
-      return typeof chosen === 'object' && chosen !== null ? chosen.id : chosen;
+      return checked((value) => checkCandidate(candidates, value), chosen).id;
     },
     observe: ({ index, result }: { index: number; result: RouteResult }) =>
       nothing(at(strategies, index).observe?.(deepFreeze(result))),
@@ -112,24 +118,32 @@ function llmMethods(
 }
 
 function otherMethods(bag: Contributions): Record<string, Method> {
+  const backend = bag.storageBackend === null ? null : toStorage(bag.storageBackend);
   return {
-    listTools: ({ index }) => at(bag.toolRuntimes, index).listTools(),
-    callTool: ({ index, name, args, call, wantsProgress }, { signal, emit }) => {
+    listTools: async ({ index }) => checked(checkTools, await at(bag.toolRuntimes, index).listTools()),
+    callTool: async ({ index, name, args, call, wantsProgress }, { signal, emit }) => {
       const progress = (value: ToolProgress): void => emit('progress', value);
       const whole = { ...(call as ToolCall), signal, ...(wantsProgress && { progress }) };
-      return at(bag.toolRuntimes, index).callTool(name, args, Object.freeze(whole));
+      return checked(
+        checkResult,
+        await at(bag.toolRuntimes, index).callTool(name, args, Object.freeze(whole)),
+      );
     },
     export: ({ index, batch }: { index: number; batch: CallRecord[] }) =>
       nothing(at(bag.exporters, index).export(deepFreeze(batch))),
     flush: ({ index }) => nothing(at(bag.exporters, index).flush?.()),
-    authenticate: ({ index, request }) => at(bag.authProviders, index).authenticate(toAuthRequest(request)),
-    reserve: ({ index, estimate }: { index: number; estimate: UsageEstimate }) =>
-      at(bag.authProviders, index).reserve?.(deepFreeze(estimate)),
+    authenticate: async ({ index, request }) => {
+      const provider = at(bag.authProviders, index);
+      const answer = await provider.authenticate(toAuthRequest(request));
+      return checked((value) => checkIdentity(provider.name, value), answer);
+    },
+    reserve: async ({ index, estimate }: { index: number; estimate: UsageEstimate }) =>
+      checked(checkReservation, await at(bag.authProviders, index).reserve?.(deepFreeze(estimate))),
     settle: ({ index, ticket, outcome }: { index: number; ticket: StorageValue; outcome: UsageOutcome }) =>
       nothing(at(bag.authProviders, index).settle?.(ticket, outcome)),
     storageCall: ({ method, args }: { method: string; args: readonly unknown[][] }) => {
-      const backend = bag.storageBackend as unknown as Record<string, (...values: unknown[]) => unknown>;
-      return backend[method]?.(...args.map(([value]) => value));
+      const methods = backend as unknown as Record<string, (...values: unknown[]) => unknown>;
+      return methods[method]?.(...args.map(([value]) => value));
     },
   };
 }

@@ -1,11 +1,14 @@
 import { checkVerdict } from '../../pipeline/evaluators.ts';
-import type { Evaluator } from '../../plugin-api/evaluator.ts';
+import type { Evaluator, Verdict } from '../../plugin-api/evaluator.ts';
 import type { LlmRequest, LlmResponse } from '../../plugin-api/llm.ts';
 import { type PackedError, packError } from '../channel/errors.ts';
 import type { ServedCall } from '../channel/serving.ts';
+import { checked } from './answers.ts';
 
-/** What became of one evaluator. */
-export type Judged = { readonly verdict: unknown } | { readonly error: PackedError };
+/** What became of one evaluator; without a verdict it passes. */
+export type Judged = { readonly verdict?: Verdict } | { readonly error: PackedError };
+
+const PASSED: Judged = Object.freeze({});
 
 /**
  * Asks evaluators one after the other, as the pipeline does, up to the first that refuses, fails or answers what is no
@@ -38,19 +41,14 @@ async function judge(
   request: LlmRequest,
   response: LlmResponse | null,
 ): Promise<{ readonly entry: Judged; readonly goesOn: boolean }> {
-  let verdict: unknown;
   try {
-    verdict = await (response === null ? evaluator.input?.(request) : evaluator.output?.(request, response));
+    const returned = await (response === null
+      ? evaluator.input?.(request)
+      : evaluator.output?.(request, response));
+    const verdict = checked((value) => checkVerdict(value, response ?? request), returned);
+    if (verdict.action === 'pass') return { entry: PASSED, goesOn: true };
+    return { entry: { verdict }, goesOn: verdict.action !== 'block' };
   } catch (thrown) {
     return { entry: { error: packError(thrown) }, goesOn: false };
-  }
-  return { entry: { verdict }, goesOn: goesOn(verdict, response ?? request) };
-}
-
-function goesOn(verdict: unknown, judged: { readonly text: string }): boolean {
-  try {
-    return checkVerdict(verdict, judged).action !== 'block';
-  } catch {
-    return false;
   }
 }

@@ -1,10 +1,11 @@
 import { clientErrorStatus } from '../../errors.ts';
 import { deepFreeze } from '../../freeze.ts';
-import { checkEvents } from '../../pipeline/hooks.ts';
-import type { LlmHooks, LlmRequest, LlmRequestResult, LlmResponse } from '../../plugin-api/llm.ts';
+import { checkBodyResult, checkEvents, checkRequestResult } from '../../pipeline/hooks.ts';
+import type { LlmHooks, LlmRequest, LlmResponse } from '../../plugin-api/llm.ts';
 import type { LlmDelta, LlmEvent } from '../../plugin-api/llm-event.ts';
 import type { RouteDecision } from '../../plugin-api/routing.ts';
 import type { HookName, HookOutcome } from '../protocol.ts';
+import { checked } from './answers.ts';
 import { withBody } from './llm-requests.ts';
 
 /** What a hook gets besides the request. */
@@ -48,15 +49,11 @@ export class HookChain {
     let request = first;
     let outcome: HookOutcome = {};
     await this.#each('onRequest', async (hooks) => {
-      const result = (await hooks.onRequest?.(request)) as Exclude<LlmRequestResult, void> | null;
-      if (result == null) return false;
-      if ('response' in result && result.response !== undefined) {
-        outcome = { response: result.response };
-        return true;
-      }
-      outcome = result as HookOutcome;
-      if (outcome.body !== undefined) request = withBody(request, outcome.body);
-      return false;
+      const result = checked(checkRequestResult, await hooks.onRequest?.(request));
+      if (result === undefined) return false;
+      outcome = result;
+      if (result.body !== undefined) request = withBody(request, result.body);
+      return result.response !== undefined;
     });
     return outcome;
   }
@@ -71,7 +68,8 @@ export class HookChain {
         const whole = (
           'raw' in event ? event : { id: null, name: null, ...event, raw: first.raw }
         ) as LlmEvent;
-        const result = checkEvents(await hooks.onChunk?.(request, Object.freeze(whole)), whole);
+        const returned = await hooks.onChunk?.(request, Object.freeze(whole));
+        const result = checked((value) => checkEvents(value, whole), returned);
         left.push(...(result ?? [whole]));
       }
       events = left;
@@ -83,11 +81,10 @@ export class HookChain {
     let response: LlmResponse = deepFreeze(first);
     let outcome: HookOutcome = {};
     await this.#each('onResponse', async (hooks) => {
-      const result = await hooks.onResponse?.(request, response);
-      if (result == null) return false;
-      outcome = result as HookOutcome;
-      response = deepFreeze({ ...response, ...(outcome.body && { body: outcome.body }) });
-      return false;
+      const result = checked(checkBodyResult, await hooks.onResponse?.(request, response));
+      if (result === undefined) return;
+      outcome = result;
+      response = deepFreeze({ ...response, ...result });
     });
     return outcome;
   }

@@ -1,11 +1,14 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { EmbeddingModelV4, LanguageModelV4 } from '@ai-sdk/provider';
+import { checkEmbeddingModel, checkLanguageModel, checkStream } from '../../pipeline/models.ts';
+import { checkResponse } from '../../pipeline/providers.ts';
 import type { Provider, ProviderDeployment } from '../../plugin-api/provider.ts';
 import type { Channel } from '../channel/channel.ts';
 import { fromRich, toRich } from '../channel/rich.ts';
 import type { ServedCall } from '../channel/serving.ts';
 import type { CrossingDeployment, CrossingLlmRequest } from '../protocol.ts';
+import { checked } from './answers.ts';
 import { LlmRequests } from './llm-requests.ts';
 
 type Model = LanguageModelV4 | EmbeddingModelV4;
@@ -56,8 +59,7 @@ export class ProviderServer {
   ): Promise<unknown> {
     const request = this.#requests.take(about, call.signal);
     const answer = await this.#providers[index]?.chat?.(request, toDeployment(deployment));
-    if (answer === undefined) throw new Error('the provider has answered nothing');
-    const { status, headers, body } = answer;
+    const { status, headers, body } = checked(checkResponse, answer);
     if (typeof body === 'string') return { status, headers, text: body };
     const chunks = body instanceof Uint8Array ? [body] : body;
     call.emit('answer', { status, headers, stream: this.#pour(chunks, (chunk) => chunk) });
@@ -67,7 +69,8 @@ export class ProviderServer {
   async #make({ index, kind, deployment }: ModelOrder): Promise<unknown> {
     const provider = this.#providers[index];
     const full = toDeployment(deployment);
-    const model = (await provider?.[kind]?.(full.model, full)) as Model;
+    const check = kind === 'languageModel' ? checkLanguageModel : checkEmbeddingModel;
+    const model: Model = checked<Model>(check, await provider?.[kind]?.(full.model, full));
     this.#models.set(++this.#lastModel, model);
     this.#models.delete(this.#lastModel - KEPT_MODELS);
     const embedding = model as Partial<EmbeddingModelV4>;
@@ -87,13 +90,12 @@ export class ProviderServer {
       | undefined;
     if (model === undefined) throw new Error('the model is not there any more');
     const full = { ...(fromRich(options) as object), abortSignal: call.signal };
-    const result = (await model[method]?.(full)) as { stream?: ReadableStream };
+    const result: unknown = await model[method]?.(full);
     if (method !== 'doStream') return toRich(result);
-    const { stream, ...rest } = result;
-    const parts = stream ?? [];
+    const { stream, ...rest } = checked(checkStream, result);
     call.emit('stream', {
       ...(toRich(rest) as object),
-      stream: this.#pour(parts, (part) => `${JSON.stringify(toRich(part))}\n`),
+      stream: this.#pour(stream, (part) => `${JSON.stringify(toRich(part))}\n`),
     });
     return null;
   }

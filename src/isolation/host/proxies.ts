@@ -163,7 +163,7 @@ function authProvider(
     authenticate: async (request) =>
       (await ask(connect, 'authenticate', { index, request: view(request) })) as null,
     ...(keepsAccounts && {
-      reserve: async (estimate) => ((await ask(connect, 'reserve', { index, estimate })) ?? null) as null,
+      reserve: async (estimate) => (await ask(connect, 'reserve', { index, estimate })) as null,
       settle: (ticket, outcome) => ask(connect, 'settle', { index, ticket, outcome }) as Promise<void>,
     }),
   };
