@@ -36,6 +36,8 @@ export interface StartOrder {
   readonly settings: Readonly<Record<string, unknown>>;
   readonly models: readonly ModelInfo[];
   readonly logLevel: string;
+  /** Whether the log shows stacks and causes. */
+  readonly debug: boolean;
 }
 
 /** What a plugin has registered, as its process tells it. Contributions are known by their place in these lists. */

@@ -50,7 +50,15 @@ export function createTierLoader({ config, log, containment }: TierLoaderOptions
   let walls: Walls | null = null;
   const parts = (): LoaderParts => {
     walls ??= probe(log);
-    return { log, containment, walls, limits, permissions, allowed: allowedCapabilities };
+    return {
+      log,
+      debug: config.debug,
+      containment,
+      walls,
+      limits,
+      permissions,
+      allowed: allowedCapabilities,
+    };
   };
   const isAside = (candidate: PluginCandidate): boolean => tierBeforeLoad(candidate, isolation) === 'process';
   const load: PluginLoader['load'] = async (candidate, copied = null) => {

@@ -1,6 +1,5 @@
-import type { Storage, StorageOptions, StorageValue } from '../plugin-api/storage.ts';
-import { checkAmount, checkKey, checkTtl } from './arguments.ts';
-import { toCanonicalJson } from './canonical-json.ts';
+import type { Storage } from '../plugin-api/storage.ts';
+import { checked } from './checked.ts';
 
 /**
  * One namespace of a store: a plugin's `context.storage`. No key leads out of it, since every key gets a prefix and no
@@ -19,36 +18,14 @@ import { toCanonicalJson } from './canonical-json.ts';
  */
 export function namespaced(storage: Storage, namespace: string): Storage {
   const prefix = `${encodeURIComponent(namespace)}:`;
-  const toKey = (key: unknown): string => {
-    checkKey(key);
-    return prefix + key;
-  };
-  return Object.freeze({
-    get: async (key: string) => storage.get(toKey(key)),
-    set: async (key: string, value: StorageValue, options?: StorageOptions) => {
-      toCanonicalJson(value);
-      checkTtl(options);
-      await storage.set(toKey(key), value, options);
-    },
-    delete: async (key: string) => storage.delete(toKey(key)),
-    increment: async (key: string, by = 1, options?: StorageOptions) => {
-      checkAmount(by);
-      checkTtl(options);
-      return storage.increment(toKey(key), by, options);
-    },
-    compareAndSet: async (
-      key: string,
-      expected: StorageValue | undefined,
-      value: StorageValue,
-      options?: StorageOptions,
-    ) => {
-      if (expected !== undefined) toCanonicalJson(expected);
-      toCanonicalJson(value);
-      checkTtl(options);
-      return storage.compareAndSet(toKey(key), expected, value, options);
-    },
+  return checked({
+    get: (key) => storage.get(prefix + key),
+    set: (key, value, options) => storage.set(prefix + key, value, options),
+    delete: (key) => storage.delete(prefix + key),
+    increment: (key, by, options) => storage.increment(prefix + key, by, options),
+    compareAndSet: (key, expected, value, options) =>
+      storage.compareAndSet(prefix + key, expected, value, options),
     list: async (keyPrefix = '') => {
-      checkKey(keyPrefix, 'prefix');
       const keys = await storage.list(prefix + keyPrefix);
       return keys.map((key) => key.slice(prefix.length));
     },

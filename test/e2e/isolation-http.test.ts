@@ -171,7 +171,7 @@ test('what a handler is told of its request and its answer', async (t) => {
         `${tier}: middleware hears the end of the data plane's answers, stream: ${stream}`,
         async () => {
           const by = { 'x-by': tier };
-          await (await chat(gateway, { headers: by, body: { stream } })).text();
+          await (await chat(gateway, { headers: by, stream })).text();
           const path = '/v1/chat/completions';
           const all = (): readonly LogLine[] => gateway.log.filter(isClosed(path, tier));
           await gateway.logged(() => all().length > Number(stream));

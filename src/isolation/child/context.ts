@@ -4,6 +4,7 @@ import { toSettings } from '../../config/plugin-settings.ts';
 import { deepFreeze } from '../../freeze.ts';
 import type { PluginContext } from '../../plugin-api/context.ts';
 import type { Storage } from '../../plugin-api/storage.ts';
+import { checked } from '../../storage/checked.ts';
 import { createPluginLogger } from '../../telemetry/logger.ts';
 import { createPlainer } from '../../telemetry/plain.ts';
 import type { Channel } from '../channel/channel.ts';
@@ -44,9 +45,9 @@ export function createChildContext(channel: Channel, order: StartOrder): ChildCo
 }
 
 /** The plugin's own winston logger; its lines go to the gateway, which knows the request that they are about. */
-function createRemoteLogger(channel: Channel, { name, logLevel }: StartOrder): Logger {
+function createRemoteLogger(channel: Channel, { name, logLevel, debug }: StartOrder): Logger {
   const tell = (level: string, info: unknown): void => {
-    const plain = createPlainer({ debug: true });
+    const plain = createPlainer({ debug });
     channel.notify('log', { level, info: plain(info) });
   };
   const parent = {
@@ -64,5 +65,5 @@ function createRemoteStorage(channel: Channel): Storage {
     (...args: readonly unknown[]) =>
       channel.call('storage', { method, args: args.map((value) => (value === undefined ? [] : [value])) }),
   ]);
-  return Object.freeze(Object.fromEntries(methods)) as Storage;
+  return checked(Object.fromEntries(methods) as Storage);
 }

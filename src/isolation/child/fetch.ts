@@ -1,7 +1,9 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { OutboundInit, PluginContext } from '../../plugin-api/context.ts';
+import { type OutboundRequest, parseInit } from '../../net/outbound-request.ts';
+import type { PluginContext } from '../../plugin-api/context.ts';
 import type { Channel } from '../channel/channel.ts';
+import type { OutgoingStream } from '../channel/streams.ts';
 
 /** What the gateway answers. */
 interface RemoteAnswer {
@@ -14,35 +16,38 @@ interface RemoteAnswer {
   readonly stream: number | null;
 }
 
-/** Options that cross as they are. */
-const PLAIN_OPTIONS = ['method', 'redirect'] as const;
+/** What is read of the options is the same whatever URL they are for. */
+const ANY_URL = new URL('http://localhost/');
 
 /** `context.fetch`: the gateway dials, and bodies are streamed in both directions. */
 export function createRemoteFetch(channel: Channel): PluginContext['fetch'] {
-  return async (url, init = {}) => {
-    const { signal } = init;
+  return async (url, init) => {
+    const { request, redirect, signal } = await parseInit(ANY_URL, init ?? {});
     signal?.throwIfAborted();
-    const { headers, body } = normalized(init);
+    const { method, headers, body } = request;
     const out = body === null ? null : channel.open();
-    if (out !== null && body !== null) pipeline(Readable.fromWeb(body as never), out).catch(() => undefined);
-    const options = Object.fromEntries(PLAIN_OPTIONS.map((option) => [option, init[option]]));
     const params = {
       url: String(url),
-      options,
-      headers,
+      options: { method, redirect },
+      headers: [...headers],
       stream: out?.id ?? null,
-      isStream: isStream(init.body),
+      // What can be sent only once: everything else can be sent again after a redirect.
+      isStream: body instanceof ReadableStream,
     };
-    return answered(channel, params, signal);
+    const answer = answered(channel, params, signal);
+    // Not before the call: the gateway drops what comes by a stream that it has not been told of.
+    if (out !== null && body !== null) pour(body, out);
+    return answer;
   };
 }
 
+function pour(body: NonNullable<OutboundRequest['body']>, out: OutgoingStream): void {
+  if (body instanceof ReadableStream) pipeline(Readable.fromWeb(body as never), out).catch(() => undefined);
+  else out.end(body);
+}
+
 /** The answer's stream has to be taken in the same turn as it is told. */
-async function answered(
-  channel: Channel,
-  params: unknown,
-  signal: AbortSignal | null | undefined,
-): Promise<Response> {
+async function answered(channel: Channel, params: unknown, signal: AbortSignal | null): Promise<Response> {
   const { promise, resolve } = Promise.withResolvers<Response>();
   const call = channel.call('fetch', params, {
     signal: signal ?? undefined,
@@ -51,26 +56,7 @@ async function answered(
   return Promise.race([promise, call.then(() => promise)]);
 }
 
-/** Headers and body as `fetch` itself would send them: form data gets its boundary, text its type. */
-function normalized({ headers, body }: OutboundInit): {
-  readonly headers: [string, string][];
-  readonly body: ReadableStream<Uint8Array> | null;
-} {
-  // A request without a destination: it is only asked what it would send.
-  const request = new Request('http://localhost/', {
-    method: body == null ? 'GET' : 'POST',
-    headers: headers as Headers,
-    body: (body ?? null) as ReadableStream,
-    duplex: 'half',
-  } as RequestInit);
-  return { headers: [...request.headers], body: request.body };
-}
-
-function toResponse(
-  channel: Channel,
-  answer: RemoteAnswer,
-  signal: AbortSignal | null | undefined,
-): Response {
+function toResponse(channel: Channel, answer: RemoteAnswer, signal: AbortSignal | null): Response {
   const { stream, status, statusText, headers, url, redirected } = answer;
   const incoming = stream === null ? null : channel.accept(stream);
   signal?.addEventListener('abort', () => incoming?.destroy(signal.reason), { once: true });
@@ -85,9 +71,4 @@ function toResponse(
   });
   Object.defineProperties(response, { url: { value: url }, redirected: { value: redirected } });
   return response;
-}
-
-/** What can be sent only once: everything else can be sent again after a redirect. */
-function isStream(body: OutboundInit['body']): boolean {
-  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
 }

@@ -25,6 +25,8 @@ import { Successor } from './successor.ts';
 /** What isolated plugins share. */
 export interface IsolationParts {
   readonly log: Logger;
+  /** Whether the log shows stacks and causes. */
+  readonly debug: boolean;
   readonly containment: Containment;
   readonly walls: Walls;
   readonly limits: ProcessLimits;
@@ -178,7 +180,7 @@ export class IsolatedPlugin {
   }
 
   #order(context: PluginContext): StartOrder {
-    const { allowed, candidate, log } = this.#options;
+    const { allowed, candidate, log, debug } = this.#options;
     const terms = this.#terms ?? { name: candidate.specifier, declared: null, failClosed: false };
     return {
       ...terms,
@@ -186,6 +188,7 @@ export class IsolatedPlugin {
       settings: { ...context.settings },
       models: context.models.list(),
       logLevel: log.level,
+      debug,
     };
   }
 

@@ -55,7 +55,7 @@ export class Services {
         return tools.list();
       case 'tools.call': {
         const { name, args } = fieldsOf(params);
-        return tools.call(String(name), fieldsOf(args));
+        return tools.call(String(name), args as Fields);
       }
       default:
         throw new RubbishError(`saw a call of ${JSON.stringify(method)}, which is none of the context's`);
