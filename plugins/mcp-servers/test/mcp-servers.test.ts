@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -10,7 +10,12 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Client } from '@modelcontextprotocol/client';
 import { WITH_ADMIN } from '../../../test/e2e/support.ts';
 import { connect } from '../../../test/mcp/support.ts';
-import { type GatewayProcess, spawnGateway, startGateway } from '../../../test/support/gateway-process.ts';
+import {
+  type GatewayProcess,
+  spawnGateway,
+  startGateway,
+  tempDir,
+} from '../../../test/support/gateway-process.ts';
 
 const PLUGIN = join(import.meta.dirname, '..');
 const EVERYTHING = join(
@@ -163,12 +168,22 @@ describe('mcp-servers', () => {
   });
 
   it('takes the tools of a program that dies out of the list, starts it again, and is no failing plugin', async (t) => {
-    const code = `setTimeout(() => process.exit(1), 1500); import(${JSON.stringify(EVERYTHING)});`;
+    const dir = tempDir(t);
+    const pid = join(dir, 'pid');
+    const hold = join(dir, 'hold');
+    const code = `
+      const { existsSync, writeFileSync } = require('node:fs');
+      if (existsSync(${JSON.stringify(hold)})) process.exit(1);
+      writeFileSync(${JSON.stringify(pid)}, String(process.pid));
+      import(${JSON.stringify(EVERYTHING)});`;
     const dying = { command: process.execPath, args: ['-e', code, '--', 'stdio'], allow_tools: ['echo'] };
     const { names, until, gateway } = await serve(t, { dying, every: { ...STDIO, allow_tools: ['echo'] } });
     assert.deepEqual(await names(), ['dying__echo', 'every__echo']);
+    writeFileSync(hold, '');
+    process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL');
     await until((listed) => listed.join() === 'every__echo');
     assert.equal(await health(gateway), 'degraded');
+    rmSync(hold);
     await until((listed) => listed.join() === 'dying__echo,every__echo');
   });
 
