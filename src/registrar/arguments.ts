@@ -53,6 +53,14 @@ export class ArgumentChecks {
     return value as T;
   }
 
+  /** An object that has at least one of `methods`: a misspelt one would never be called, and nobody told. */
+  anyOf<T extends object>(call: string, value: unknown, methods: readonly (keyof T & string)[]): T {
+    const checked = this.methods<T>(call, value, [], methods);
+    if (methods.some((name) => checked[name] !== undefined)) return checked;
+    const expected = `at least one of ${methods.map((name) => `${name}()`).join(', ')}`;
+    throw this.error(call, 'none of its methods', expected);
+  }
+
   /** A name: a string that is not blank. */
   name(call: string, value: unknown): string {
     if (typeof value === 'string' && value.trim() !== '') return value;

@@ -87,7 +87,7 @@ class RegistrarBuilder {
           bag.middleware.push({ path: paths.length === 0 ? null : paths, handler });
       }),
       llm: guarded('llm()', 'MIDDLEWARE', ({ bag }, hooks) => {
-        bag.hooks.push(check.methods<LlmHooks>('llm()', hooks, [], LLM_HOOKS));
+        bag.hooks.push(check.anyOf<LlmHooks>('llm()', hooks, LLM_HOOKS));
       }),
       routingStrategy: guarded('routingStrategy()', 'ROUTING_STRATEGY', ({ bag, names }, name, strategy) => {
         const checked = check.methods<RoutingStrategy>(
@@ -122,7 +122,7 @@ class RegistrarBuilder {
         bag.storageBackend = checked;
       }),
       provider: guarded('provider()', 'PROVIDER', ({ bag, names }, name, provider) => {
-        const checked = this.#provider(provider);
+        const checked = check.anyOf<Provider>('provider()', provider, PROVIDER_METHODS);
         const key = check.name('provider()', name);
         names.claim('provider', key, plugin);
         bag.providers.set(key, checked);
@@ -211,13 +211,6 @@ class RegistrarBuilder {
       `no ${missing[0]}()`,
       'both reserve() and settle(), or neither',
     );
-  }
-
-  #provider(value: unknown): Provider {
-    const provider = this.#check.methods<Provider>('provider()', value, [], PROVIDER_METHODS);
-    if (PROVIDER_METHODS.some((name) => provider[name] !== undefined)) return provider;
-    const expected = `at least one of ${PROVIDER_METHODS.map((name) => `${name}()`).join(', ')}`;
-    throw this.#check.error('provider()', 'none of its methods', expected);
   }
 
   #evaluator(value: unknown): Evaluator {

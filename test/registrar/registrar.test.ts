@@ -362,6 +362,8 @@ const WRONG: readonly (readonly [
   ],
   [(app) => app.provider('p', null), 'provider() got null', 'chat'],
   [(app) => app.provider('p', {}), 'provider() got none of its methods', 'embeddingModel()'],
+  [(app) => app.llm({}), 'llm() got none of its methods', 'onRequest(), onRoute(), onChunk()'],
+  [(app) => app.llm({ onRequests() {} } as never), 'llm() got none of its methods', 'onError()'],
   [(app) => app.provider('', { chat: handler }), 'provider() got name ""', 'not blank'],
 ];
 
