@@ -63,9 +63,9 @@ export function packError(thrown: unknown, causes: number = MAX_CAUSES): PackedE
 /** The error again, of the class that its code belongs to. */
 export function unpackError({ name, message, stack, members, cause }: PackedError): Error {
   const error = create(name, message, members);
+  if (name !== error.name) define(error, 'name', name);
   if (!isGatewayError(error)) {
     for (const [key, value] of Object.entries(members)) if (!RESERVED.has(key)) define(error, key, value);
-    if (name !== error.name) define(error, 'name', name);
     if (cause !== undefined) define(error, 'cause', unpackError(cause));
   }
   if (stack !== '') define(error, 'stack', stack);
